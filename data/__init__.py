@@ -1,0 +1,1 @@
+"""The demonstration store: format, writer, recovery, validation, alignment, windows, import and export."""

@@ -1,0 +1,137 @@
+"""What a robot and a camera must offer. Small on purpose: a new driver is one class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """What was measured at one instant.
+
+    Attributes:
+        stamp_ns: when it was true [ns].
+        joint_position: (J,) [rad].
+        joint_velocity: (J,) [rad/s].
+        joint_effort: (J,) [Nm].
+        ee_position: (3,) tool centre in the robot's base frame [m].
+        ee_orientation: (4,) unit quaternion, scalar first, base frame.
+        gripper_width: (1,) distance between the fingers [m].
+    """
+
+    stamp_ns: int
+    joint_position: np.ndarray
+    joint_velocity: np.ndarray
+    joint_effort: np.ndarray
+    ee_position: np.ndarray
+    ee_orientation: np.ndarray
+    gripper_width: np.ndarray
+
+
+@dataclass(frozen=True)
+class EeTarget:
+    """Where the tool should be.
+
+    Attributes:
+        stamp_ns: when the command was made [ns]; the gate refuses an old one.
+        position: (3,) base frame [m].
+        rotation_6d: (6,) first two columns of the rotation matrix, base frame.
+        gripper_width: opening [m].
+    """
+
+    stamp_ns: int
+    position: np.ndarray
+    rotation_6d: np.ndarray
+    gripper_width: float
+
+
+@dataclass(frozen=True)
+class JointTarget:
+    """Where the joints should be.
+
+    Attributes:
+        stamp_ns: when the command was made [ns].
+        position: (J,) [rad].
+        gripper_width: opening [m].
+    """
+
+    stamp_ns: int
+    position: np.ndarray
+    gripper_width: float
+
+
+Target = EeTarget | JointTarget
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A target that passed the gate: the only thing a robot's `command` takes.
+
+    Only :class:`robot_learning.drivers.gate.Gate` makes one; the key is how a driver tells.
+    """
+
+    target: Target
+    key: object = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CameraFrame:
+    """One exposure.
+
+    Attributes:
+        stamp_ns: mid-exposure where known [ns].
+        sequence: the camera's frame number.
+        colour: (H, W, 3) uint8.
+        depth: (H, W) uint16 millimetres, 0 where nothing returned; None without depth.
+    """
+
+    stamp_ns: int
+    sequence: int
+    colour: np.ndarray
+    depth: np.ndarray | None
+
+
+class Robot(Protocol):
+    """An arm with a gripper."""
+
+    def connect(self) -> None:
+        """Open the connection; raises UserError with what to do where it can't."""
+        ...
+
+    def observe(self) -> RobotState:
+        """The newest measured state."""
+        ...
+
+    def command(self, gated: Gated) -> Target:
+        """Begin moving to a gated target and return what will really be executed.
+
+        Raises SafetyError for anything that the gate did not make.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Decelerate and hold; callable from any thread at any time, never blocks on a command."""
+        ...
+
+    def disconnect(self) -> None:
+        """Stop, then close the connection."""
+        ...
+
+
+class Camera(Protocol):
+    """A colour camera, perhaps with depth."""
+
+    def connect(self) -> None:
+        """Open the device; raises UserError naming the serial number where it is missing."""
+        ...
+
+    def read(self) -> CameraFrame:
+        """The newest frame not yet read; blocks until there is one."""
+        ...
+
+    def disconnect(self) -> None:
+        """Release the device."""
+        ...

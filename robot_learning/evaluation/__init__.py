@@ -1,0 +1,1 @@
+"""Evaluation: rollouts on unseen seeds, intervals, paired comparison, reports."""

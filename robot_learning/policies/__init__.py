@@ -1,0 +1,1 @@
+"""Policies: one file or small folder per algorithm, behind one interface."""

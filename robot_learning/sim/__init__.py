@@ -1,0 +1,1 @@
+"""Simulated rigs with tasks, one Gymnasium API for all: `make("panda/lift")`."""

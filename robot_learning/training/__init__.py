@@ -1,0 +1,1 @@
+"""Training: data views, the loop, exact resume."""
