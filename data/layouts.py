@@ -23,6 +23,7 @@ def _pusht() -> Contract:
         return Feature(
             name=name, stream=source or name, role="action" if name == "action" else "observation",
             alignment="nearest" if name == "action" else "previous", max_age_s=1 / PUSHT_RATE_HZ,
+            privileged=name.startswith("block"),
         )  # fmt: skip
 
     return Contract(

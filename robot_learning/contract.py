@@ -97,6 +97,8 @@ class Feature(Frozen):
     Attributes:
         alignment: how a value at time t is taken from the samples around it.
         max_age_s: the oldest (for interpolation: the farthest) sample that may be used [s].
+        privileged: known to a simulator only, such as an object's pose; policies that look through
+            cameras leave it out unless asked.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Feature(Frozen):
     role: Role
     alignment: Alignment
     max_age_s: float = Field(gt=0)
+    privileged: bool = False
 
 
 class Contract(Frozen):

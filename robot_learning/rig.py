@@ -199,6 +199,7 @@ class Rig(Frozen):
                 role="action" if name == "action" else "observation",
                 alignment=a.method,
                 max_age_s=a.max_age_s,
+                privileged=any(spec.name == name for spec, _ in extra),
             )
             for name, a in how.items()
         ]
@@ -213,11 +214,7 @@ class Rig(Frozen):
 
 def rig_folder() -> Path:
     """The folder of the rigs that come with the project."""
-    here = Path(__file__).resolve().parent
-    for folder in (here.parent / "hardware_configs", here / "hardware_configs"):
-        if folder.is_dir():
-            return folder
-    raise ConfigError("the folder hardware_configs/ is missing from this installation; reinstall robot_learning.")
+    return Path(__file__).resolve().parent / "hardware_configs"
 
 
 def load_rig(name_or_path: str | Path) -> Rig:
