@@ -1,0 +1,1 @@
+"""One YAML file per rig; see docs/architecture.md for the keys."""
