@@ -1,0 +1,81 @@
+"""The interface of every policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robot_learning.contract import Contract
+from robot_learning.data.windows import WindowSpec
+from robot_learning.policies.config import PolicyConfig
+from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.view import View
+
+Batch = Mapping[str, Any]  # "observation": name to (B, To, *shape); "action": (B, Tp, Da); "mask": (B, Tp)
+
+
+class Policy(nn.Module):
+    """A policy with everything that it needs in order to be used: configuration, contract, view, normaliser.
+
+    `forward` is `loss`, so that a wrapper such as DistributedDataParallel sees the training step.
+    """
+
+    def __init__(self, config: PolicyConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
+        super().__init__()
+        self.config = config
+        self.contract = contract
+        self.view = view
+        self.normalizer = normalizer
+
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """Names of the features that the policy sees."""
+        return self.view.observations
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the features that a chunk is made of, in order."""
+        return self.view.actions
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The window."""
+        return self.view.spec
+
+    @property
+    def executed(self) -> slice:
+        """Which part of a chunk to execute before predicting anew: Ta actions, the first due now."""
+        first = -self.view.spec.first_action
+        return slice(first, first + self.config.Ta)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The training loss, a scalar, and figures worth logging."""
+        raise NotImplementedError
+
+    def predict(self, observation: Mapping[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+        """Sample one chunk per observation.
+
+        Args:
+            observation: feature name to (B, To, *shape) in the contract's units, images uint8.
+            generator: source of the sampling noise, on the policy's device.
+
+        Returns:
+            (B, Tp, Da) actions in the contract's units, the action features concatenated.
+        """
+        raise NotImplementedError
+
+    def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
+        """Optimiser groups; one-dimensional parameters (biases, norms) are not decayed."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same as `loss`."""
+        return self.loss(batch)

@@ -1,0 +1,59 @@
+"""What every policy's configuration has; free of torch, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from robot_learning.errors import ConfigError
+
+Method = Literal["min_max", "z_score", "quantile", "identity"]
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The image encoder of each camera.
+
+    Attributes:
+        image_size: (H, W) [px] that images are resized to; None keeps the recorded size.
+        crop: side of the random crop (training) or centre crop (use), as a fraction of the image's side.
+        backbone: a timm model with a feature map and BatchNorm, such as `resnet18`.
+        keypoints: spatial softmax keypoints.
+        feature_dim: output values per camera and frame.
+    """
+
+    image_size: tuple[int, int] | None = (84, 84)
+    crop: float = 0.9
+    backbone: str = "resnet18"
+    keypoints: int = 32
+    feature_dim: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"vision.crop is a fraction of the image's side in (0, 1]; got {self.crop}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Horizons and normalisation.
+
+    Attributes:
+        To: observations that a policy sees (policy steps, the newest included).
+        Tp: actions that it predicts; the first belongs to the oldest observation.
+        Ta: actions executed before it predicts anew, `chunk[To-1 : To-1+Ta]`.
+        normalization: feature name to method; features not named are scaled `min_max`.
+    """
+
+    policy: ClassVar[str]
+
+    To: int = 2
+    Tp: int = 16
+    Ta: int = 8
+    normalization: dict[str, Method] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if min(self.To, self.Tp, self.Ta) < 1 or self.To - 1 + self.Ta > self.Tp:
+            raise ConfigError(
+                f"horizons must satisfy To, Tp, Ta >= 1 and To - 1 + Ta <= Tp; "
+                f"got To={self.To}, Tp={self.Tp}, Ta={self.Ta}."
+            )

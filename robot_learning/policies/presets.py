@@ -1,0 +1,120 @@
+"""Named presets: a policy's configuration with the recipe that trains it. One flat list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from robot_learning.errors import ConfigError, unknown_name
+from robot_learning.policies.config import PolicyConfig, VisionConfig
+from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a policy is optimised: AdamW under a cosine schedule, with a running average of the weights (EMA).
+
+    Attributes:
+        steps: optimiser steps; the cosine ends there.
+        batch_size: windows per step and process.
+        accumulate: batches per optimiser step.
+        schedule: a learning-rate schedule of diffusers, e.g. `cosine`, `constant_with_warmup`.
+        warmup_steps: steps over which the learning rate rises from zero.
+        encoder_weight_decay: of the observation encoder.
+        ema_power: EMA decay is 1 - (1 + step)^-power, at most 0.9999; 0 evaluates the raw weights.
+    """
+
+    steps: int
+    batch_size: int
+    accumulate: int = 1
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.95, 0.999)
+    weight_decay: float = 1e-6
+    encoder_weight_decay: float = 1e-6
+    schedule: str = "cosine"
+    warmup_steps: int = 500
+    ema_power: float = 0.75
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}.")
+        if not self.lr > 0 or self.warmup_steps < 0 or self.ema_power < 0:
+            raise ConfigError(
+                f"lr must be positive, warmup-steps and ema-power not negative; "
+                f"got lr={self.lr}, warmup-steps={self.warmup_steps}, ema-power={self.ema_power}."
+            )
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A policy and its recipe.
+
+    Attributes:
+        images: whether it sees through cameras; decides the default choice of observations.
+        about: one line for lists.
+    """
+
+    name: str
+    config: PolicyConfig
+    recipe: Recipe
+    images: bool
+    about: str
+
+
+# Published hyperparameters are those of Diffusion Policy's code (real-stanford/diffusion_policy, configs
+# train_diffusion_{unet,transformer}_{lowdim,hybrid}_workspace), 5,000 epochs from state and 3,050 from images
+# on about 100 steps per epoch. Those marked "small" are ours, for one CPU core.
+_PUBLISHED_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 1000}
+
+PRESETS = (
+    Preset(
+        "diffusion_unet_state_small",
+        DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64),
+        Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
+        images=False,
+        about="U-Net from state, about 1 M parameters: good policies in minutes on one CPU core",
+    ),
+    Preset(
+        "diffusion_unet_state",
+        DiffusionUNetConfig(sampler="ddpm", inference_steps=100),
+        Recipe(steps=500_000, batch_size=256),
+        images=False,
+        about="U-Net from state, as published",
+    ),
+    Preset(
+        "diffusion_transformer_state",
+        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100),
+        Recipe(steps=500_000, batch_size=256, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
+        images=False,
+        about="transformer from state, as published",
+    ),
+    Preset(
+        "diffusion_unet_image_small",
+        DiffusionUNetConfig(dims=(64, 128, 256), step_dim=64),
+        Recipe(steps=20_000, batch_size=32, lr=3e-4),
+        images=True,
+        about="ResNet-18 and a small U-Net, for one small GPU",
+    ),
+    Preset(
+        "diffusion_unet_image",
+        DiffusionUNetConfig(dims=(512, 1024, 2048), step_dim=128, sampler="ddpm", inference_steps=100),
+        Recipe(steps=300_000, batch_size=64),
+        images=True,
+        about="ResNet-18 and U-Net from images, as published",
+    ),
+    Preset(
+        "diffusion_transformer_image",
+        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100, vision=VisionConfig()),
+        Recipe(steps=300_000, batch_size=64, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
+        images=True,
+        about="ResNet-18 and transformer from images, as published",
+    ),
+)
+
+
+def preset(name: str) -> Preset:
+    """The preset called `name`, or UnknownName with the closest match."""
+    for candidate in PRESETS:
+        if candidate.name == name:
+            return candidate
+    raise unknown_name("policy preset", name, [p.name for p in PRESETS])
