@@ -1,0 +1,51 @@
+"""Sealing: finish every array, write metadata and checksums, sync, and rename once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot_learning.data import files
+from robot_learning.data.format import EPISODES, SUMS, TIME, dump, group_metadata
+from robot_learning.data.openfolder import OpenFolder
+
+if TYPE_CHECKING:
+    from robot_learning.data.writer import StreamWriter
+
+
+def publish(store: Path, folder: OpenFolder, streams: Sequence[StreamWriter], attributes: dict[str, Any]) -> None:
+    """Turn `open/<id>/episode/` into `episodes/<id>/`.
+
+    A death before the rename leaves the episode open, for recovery; one after it leaves a sealed
+    episode and some rubbish in `open/<id>/`, which recovery takes away.
+    """
+    sums: dict[str, str] = {}
+    nodes: dict[str, dict[str, Any]] = {}
+
+    def put(name: str, document: dict[str, Any]) -> None:
+        content = dump(document)
+        files.write(folder.episode / name, content)
+        sums[name] = hashlib.sha256(content).hexdigest()
+
+    for stream in streams:
+        stream.finish()
+        name = stream.spec.name
+        nodes[name] = group_metadata()
+        nodes[f"{name}/data"] = stream.layout.metadata(stream.data.count)
+        nodes[f"{name}/time"] = TIME.metadata(stream.time.count)
+        for array, writer in (("data", stream.data), ("time", stream.time)):
+            sums |= {f"{name}/{array}/{shard}": digest for shard, digest in writer.sums.items()}
+    for node, document in nodes.items():
+        put(f"{node}/zarr.json", document)
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": nodes}
+    put("zarr.json", {**group_metadata(attributes), "consolidated_metadata": consolidated})
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    files.write(folder.episode / SUMS, lines.encode())
+
+    for node in (*nodes, ""):
+        files.sync_directory(folder.episode / node)
+    files.rename(folder.episode, store / EPISODES / folder.id)
+    files.sync_directory(store / EPISODES)
+    folder.remove()
