@@ -87,7 +87,9 @@ def parse_unit(unit: str, shape: tuple[int, ...]) -> tuple[tuple[str, int], ...]
             raise ValueError(f"unknown unit '{name}' in '{unit}'; allowed: {', '.join(sorted(UNITS))}")
         parts.append((name, int(count) if count else (shape[-1] if shape else 1)))
     if len(parts) > 1 and sum(n for _, n in parts) != shape[-1]:
-        raise ValueError(f"unit '{unit}' describes {sum(n for _, n in parts)} values, the shape {shape} has {shape[-1]}")
+        raise ValueError(
+            f"unit '{unit}' describes {sum(n for _, n in parts)} values, the shape {shape} has {shape[-1]}"
+        )
     return tuple(parts)
 
 
@@ -191,7 +193,9 @@ class Contract(Frozen):
         for name in features if features is not None else [f.name for f in self.features]:
             feature = self.feature(name)
             if name not in theirs_by_name:
-                raise _mismatch(f"feature '{name}'", mine, "present", theirs, f"absent (it has {sorted(theirs_by_name)})")
+                raise _mismatch(
+                    f"feature '{name}'", mine, "present", theirs, f"absent (it has {sorted(theirs_by_name)})"
+                )
             spec, other_spec = self.stream(feature.stream), other.stream(theirs_by_name[name].stream)
             for key in ("shape", "dtype", "unit", "rate_hz", "frame"):
                 a, b = getattr(spec, key), getattr(other_spec, key)
