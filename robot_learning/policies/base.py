@@ -15,6 +15,7 @@ from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
 
 Batch = Mapping[str, Any]  # "observation": name to (B, To, *shape); "action": (B, Tp, Da); "mask": (B, Tp)
+Generators = torch.Generator | list[torch.Generator] | None
 
 
 class Policy(nn.Module):
@@ -60,12 +61,13 @@ class Policy(nn.Module):
         """The training loss, a scalar, and figures worth logging."""
         raise NotImplementedError
 
-    def predict(self, observation: Mapping[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    def predict(self, observation: Mapping[str, Tensor], generator: Generators = None) -> Tensor:
         """Sample one chunk per observation.
 
         Args:
             observation: feature name to (B, To, *shape) in the contract's units, images uint8.
-            generator: source of the sampling noise, on the policy's device.
+            generator: source of the sampling noise; a list of B gives each observation its own, so that
+                its chunk does not depend on what else is in the batch.
 
         Returns:
             (B, Tp, Da) actions in the contract's units, the action features concatenated.

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from robot_learning.contract import Contract
-from robot_learning.policies.base import Batch, Policy
+from robot_learning.policies.base import Batch, Generators, Policy
 from robot_learning.policies.diffusion.config import (
     DiffusionConfig,
     DiffusionTransformerConfig,
@@ -65,11 +66,11 @@ class DiffusionPolicy(Policy):
         return nn.functional.mse_loss(self.denoiser(A_k, k, O_t), epsilon), {}
 
     @torch.inference_mode()
-    def predict(self, observation: Mapping[str, Tensor], generator: torch.Generator | None = None) -> Tensor:
+    def predict(self, observation: Mapping[str, Tensor], generator: Generators = None) -> Tensor:
         """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), from pure noise."""
         O_t = self.observe(observation)
         B = len(O_t)
-        A = torch.randn((B, self.config.Tp, self.act.dim), generator=generator, device=O_t.device)
+        A = randn_tensor((B, self.config.Tp, self.act.dim), generator=generator, device=O_t.device)
         self.sampler.set_timesteps(self.config.inference_steps)
         for k in self.sampler.timesteps:
             epsilon = self.denoiser(A, k.to(A.device).expand(B), O_t)
