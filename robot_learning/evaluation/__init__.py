@@ -1,1 +1,1 @@
-"""Evaluation: rollouts on unseen seeds, intervals, paired comparison, reports."""
+"""Rollouts on unseen seeds and what they show: `evaluate`, `rollout`, `statistics`."""
