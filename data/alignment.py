@@ -14,7 +14,7 @@ value per grid time, and a live node that asks for the same t, at t or later, ge
 Actions are what a policy learns to predict, not what it sees: they are read at t itself, from the whole
 episode, by the same four methods.
 
-Samples of a stream arrive in the order of their stamps; one that was overtaken counts from when the later one came.
+A sample that arrives after one with a later stamp has been overtaken: it is left out, as a live buffer does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StreamSource(Protocol):
 
     @property
     def stamp(self) -> np.ndarray:
-        """(N,) int64 [ns], in increasing order."""
+        """(N,) int64 [ns], in order of arrival."""
         ...
 
     @property
@@ -75,11 +75,14 @@ def align(feature: Feature, spec: StreamSpec, source: StreamSource, times_ns: np
     values = np.zeros((len(times), *spec.shape), dtype=spec.dtype)
     if not len(stamp):
         return Aligned(values, np.zeros(len(times), bool), np.full(len(times), NEVER_NS))
+    kept = np.flatnonzero(stamp >= np.maximum.accumulate(stamp))
+    stamp = stamp[kept]
     interpolates = feature.alignment in ("linear", "slerp")
     if feature.role == "action":
         known, at = np.full(len(times), len(stamp)), times
     else:
-        known = np.searchsorted(np.maximum.accumulate(source.received), times, side="right")
+        received = np.maximum.accumulate(np.asarray(source.received)[kept])
+        known = np.searchsorted(received, times, side="right")
         at = times - (round(NS_PER_S / spec.rate_hz) if interpolates else 0)
 
     before = np.minimum(np.searchsorted(stamp, at, side="right"), known) - 1
@@ -97,14 +100,13 @@ def align(feature: Feature, spec: StreamSpec, source: StreamSource, times_ns: np
     else:
         use_before, use_after = age_before <= max_age, age_after <= max_age
         low, high = np.where(use_before, before, after), np.where(use_after, after, before)
-        age = np.where(
-            use_before & use_after, np.maximum(age_before, age_after), np.minimum(age_before, age_after)
-        )  # fmt: skip
+        nearer, farther = np.minimum(age_before, age_after), np.maximum(age_before, age_after)
+        age = np.where(use_before & use_after, farther, nearer)
     valid = age <= max_age
     if valid.any():
         low, high = low[valid], high[valid]
         wanted, where = np.unique(np.concatenate([low, high]), return_inverse=True)
-        samples = source.read(wanted)
+        samples = source.read(kept[wanted])
         a, b = samples[where[: len(low)]], samples[where[len(low) :]]
         if interpolates:
             span = np.maximum(stamp[high] - stamp[low], 1)

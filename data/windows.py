@@ -18,7 +18,7 @@ from robot_learning.data.alignment import NEVER_NS, StreamSource, align
 from robot_learning.errors import StoreError, UserError
 
 
-class StaleObservation(UserError):
+class StaleObservation(UserError):  # noqa: N818 - named for what is stale
     """A feature has no sample that is young enough; a policy must not act on it.
 
     Attributes:
@@ -98,7 +98,9 @@ def grid(contract: Contract, sources: Mapping[str, StreamSource], features: Sequ
     try:
         start = start_ns(contract, sources, features)
     except StaleObservation as error:
-        raise StoreError(f"feature '{error.feature}' has no samples; leave it out, or leave out this episode.") from None
+        raise StoreError(
+            f"feature '{error.feature}' has no samples; leave it out, or leave out this episode."
+        ) from None
     step = step_ns(contract)
     actions = [contract.feature(n).stream for n in features if contract.feature(n).role == "action"]
     for stream in actions:
@@ -106,10 +108,10 @@ def grid(contract: Contract, sources: Mapping[str, StreamSource], features: Sequ
             raise StoreError(f"stream '{stream}' has no actions; leave this episode out of training.")
     if actions:
         first = start + (int(sources[actions[0]].stamp[0]) - start) % step
-        end = min(int(sources[s].stamp[-1]) for s in actions)
+        end = min(int(sources[s].stamp.max()) for s in actions)
     else:
         first = start
-        end = max(int(sources[contract.feature(n).stream].stamp[-1]) for n in features)
+        end = max(int(sources[contract.feature(n).stream].stamp.max()) for n in features)
     count = max(0, (end - first + step // 2) // step + 1)
     return first + step * np.arange(count, dtype=np.int64)
 
