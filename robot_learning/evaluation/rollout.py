@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from robot_learning.data.images import resize
 from robot_learning.data.live import LiveBuffer
 from robot_learning.data.windows import observe
 from robot_learning.errors import SafetyError
@@ -53,7 +54,7 @@ class Episode:
 
 def require_match(policy: Policy, env: SimEnv) -> None:
     """Raise ContractMismatch unless the environment serves and takes what the policy was trained on."""
-    features = [*policy.observations, *(f.name for f in policy.contract.actions)]
+    features = (*policy.observations, *policy.actions)
     policy.contract.require_match(env.contract, "the checkpoint", f"environment {env.name}", features)
 
 
@@ -95,8 +96,8 @@ class _Run:
 
     def __init__(self, policy: Policy, env: SimEnv, seed: int, film: bool) -> None:
         self._env, self._seed, self._film = env, seed, film
-        self._features, self._To = policy.observations, policy.spec.To
-        self._buffer = LiveBuffer(env.contract, (self._To - 1) / env.contract.policy_rate_hz)
+        self._view = policy.view
+        self._buffer = LiveBuffer(env.contract, (policy.spec.To - 1) / env.contract.policy_rate_hz)
         self.generator = torch.Generator().manual_seed(seed)
         self.ended = ""
         self.inference_ms: list[float] = []
@@ -108,9 +109,12 @@ class _Run:
         self._picture()
 
     def observe(self) -> dict[str, np.ndarray]:
-        """The window that ends now."""
-        env = self._env
-        return observe(env.contract, self._buffer.sources, env.now_ns, self._To, self._features)
+        """The window that ends now, images at the policy's resolution."""
+        env, view = self._env, self._view
+        window = observe(env.contract, self._buffer.sources, env.now_ns, view.spec.To, view.observations)
+        for name in view.images(env.contract):
+            window[name] = resize(window[name], view.image_size)
+        return window
 
     def execute(self, actions: np.ndarray) -> None:
         """Take the actions (Ta, Da), or those until the episode's end."""
