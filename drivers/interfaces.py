@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from robot_learning.errors import SafetyError
+
 
 @dataclass(frozen=True)
 class RobotState:
@@ -66,6 +68,15 @@ class JointTarget:
 Target = EeTarget | JointTarget
 
 
+class _Seal:
+    """What a gate leaves on a target it passed: names that target, so that it fits no other."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+
 @dataclass(frozen=True)
 class Gated:
     """A target that passed the gate: the only thing a robot's `command` takes.
@@ -75,6 +86,24 @@ class Gated:
 
     target: Target
     key: object = field(repr=False)
+
+
+def seal(target: Target) -> Gated:
+    """For the gate alone: mark a target as checked. Its arrays become read-only."""
+    target.position.flags.writeable = False
+    if isinstance(target, EeTarget):
+        target.rotation_6d.flags.writeable = False
+    return Gated(target, _Seal(target))
+
+
+def unseal(gated: Gated) -> Target:
+    """For drivers: the target within, or SafetyError for anything that the gate did not make."""
+    if not (isinstance(gated, Gated) and isinstance(gated.key, _Seal) and gated.key.target is gated.target):
+        raise SafetyError(
+            f"a robot takes only what passed the gate, got a bare {type(gated).__name__}; "
+            "send targets through robot_learning.drivers.gate.Gate.command."
+        )
+    return gated.target
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -61,3 +63,26 @@ def rotation_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     skew = np.stack([r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], axis=-1)
     trace = np.trace(r, axis1=-2, axis2=-1)
     return np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1)
+
+
+def rotation_vector_to_matrix(r: np.ndarray) -> np.ndarray:
+    """(3,) axis times angle [rad] to (3, 3) by Rodrigues' formula."""
+    angle = math.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
+    K = np.array([[0.0, -r[2], r[1]], [r[2], 0.0, -r[0]], [-r[1], r[0], 0.0]])
+    if angle < 1e-8:
+        return np.eye(3) + K + 0.5 * (K @ K)
+    return np.eye(3) + math.sin(angle) / angle * K + (1 - math.cos(angle)) / angle**2 * (K @ K)
+
+
+def matrix_to_rotation_vector(m: np.ndarray) -> np.ndarray:
+    """(3, 3) to (3,) axis times angle [rad], the angle in [0, pi]."""
+    skew = np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
+    s, c = math.sqrt(skew @ skew), m[0, 0] + m[1, 1] + m[2, 2] - 1
+    angle = math.atan2(s, c)
+    if s > 1e-6:
+        return skew * (angle / s)
+    if c > 0:
+        return 0.5 * skew
+    # Near pi the skew part vanishes; the quaternion keeps the axis.
+    xyz = matrix_to_quaternion(m)[1:]
+    return xyz * (angle / np.linalg.norm(xyz))

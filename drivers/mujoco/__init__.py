@@ -1,1 +1,5 @@
-"""MuJoCo as a robot and as cameras."""
+"""A simulated Panda in MuJoCo: model, physics, controller, robot and cameras, each in its file."""
+
+from robot_learning.drivers.mujoco.gl import choose_backend
+
+choose_backend()

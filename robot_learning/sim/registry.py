@@ -2,7 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import importlib.util
+from types import ModuleType
 
-from robot_learning.errors import unknown_name
+from robot_learning.errors import UserError, unknown_name
 from robot_learning.sim.base import SimEnv
+
+# Family to module; each has TASKS and make(task, cameras). A family named like its only task has the one name.
+_FAMILIES = {
+    "panda": "robot_learning.sim.panda",
+    "robosuite": "robot_learning.sim.robosuite",
+    "metaworld": "robot_learning.sim.metaworld",
+    "pusht": "robot_learning.sim.pusht",
+}
+_PANDA_TASKS = ("lift", "pick_place", "push")  # repeated here so that names() needs no MuJoCo; a test compares
+
+
+def names() -> list[str]:
+    """All names that `make` knows."""
+    return [name for family in _FAMILIES for name in _names_of(family)]
+
+
+def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
+    """Make the environment called `name`, e.g. `panda/lift`.
+
+    Args:
+        cameras: without them nothing is rendered, which is many times faster; the contract stays the same.
+        seed: if given, the environment is reset with it, so that later resets without a seed follow from it.
+
+    Raises:
+        UnknownName: no such task.
+        UserError: its library is not installed.
+    """
+    if name not in (known := names()):
+        raise unknown_name("simulated task", name, known)
+    family, _, task = name.partition("/")
+    try:
+        env: SimEnv = _module(family).make(task or family, cameras)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{name} needs the library '{error.name}', which is not installed; run pip install 'robot_learning[sim]'."
+        ) from None
+    if seed is not None:
+        env.reset(seed=seed)
+    return env
+
+
+def _names_of(family: str) -> list[str]:
+    if importlib.util.find_spec(_FAMILIES[family]) is None:
+        return []
+    tasks = _PANDA_TASKS if family == "panda" else _module(family).TASKS
+    return [task if task == family else f"{family}/{task}" for task in tasks]
+
+
+def _module(family: str) -> ModuleType:
+    return importlib.import_module(_FAMILIES[family])

@@ -1,0 +1,85 @@
+"""The simulated Panda behind the same interface as a real one."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from robot_learning.drivers.interfaces import Gated, RobotState, Target, unseal
+from robot_learning.drivers.mujoco.controller import CONTROL_RATE_HZ, Controller
+from robot_learning.drivers.mujoco.panda import JOINTS, TOOL_SITE
+from robot_learning.drivers.mujoco.world import World
+from robot_learning.rig import Rig
+from robot_learning.rotation import matrix_to_quaternion
+
+_N = len(JOINTS)
+
+
+class MujocoPanda:
+    """A `Robot` in a :class:`World`; its state is sampled at the rig's `state_rate_hz`.
+
+    Time is the world's: commands take effect as the world advances. `stop` only raises a flag,
+    which the controller sees at its next tick, so any thread may call it.
+
+    Attributes:
+        states: the states sampled since the list was last emptied, oldest first.
+    """
+
+    def __init__(self, rig: Rig, world: World) -> None:
+        self._world = world
+        self._site = world.model.site(TOOL_SITE).id
+        self._home = np.array(rig.robot.home_joint_position_rad)
+        self._stop = threading.Event()
+        world.every(CONTROL_RATE_HZ, self._heed_stop)
+        self._controller = Controller(
+            world, rig.limits, self._home, 1 / rig.policy.rate_hz, rig.watchdog.deceleration_time_s
+        )
+        world.every(rig.robot.state_rate_hz, self._sample)
+        self.kinematics = self._controller.kinematics
+        self.states: list[RobotState] = []
+
+    def connect(self) -> None:
+        """Start the world with the arm at home."""
+        self.place(self._home)
+        self._world.start()
+
+    def place(self, joint_position: np.ndarray, gripper_width: float = 0.08) -> None:
+        """Put the arm at rest at joints (7,) [rad], the gripper open; to be followed by `World.start`."""
+        data = self._world.data
+        data.qpos[:_N] = joint_position
+        data.qpos[_N : _N + 2] = gripper_width / 2
+        data.qvel[: _N + 2] = 0
+        self._stop.clear()
+        self._controller.start()
+        self.states.clear()
+
+    def observe(self) -> RobotState:
+        return self._newest
+
+    def command(self, gated: Gated) -> Target:
+        return self._controller.to(unseal(gated), self._world.now_ns())
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def disconnect(self) -> None:
+        self.stop()
+
+    def _heed_stop(self, now_ns: int) -> None:
+        if self._stop.is_set():
+            self._stop.clear()
+            self._controller.brake(now_ns)
+
+    def _sample(self, now_ns: int) -> None:
+        data = self._world.data
+        self._newest = RobotState(
+            stamp_ns=now_ns,
+            joint_position=data.qpos[:_N].copy(),
+            joint_velocity=data.qvel[:_N].copy(),
+            joint_effort=data.actuator_force[:_N].copy(),
+            ee_position=data.site_xpos[self._site].copy(),
+            ee_orientation=matrix_to_quaternion(data.site_xmat[self._site].reshape(3, 3)),
+            gripper_width=np.array([data.qpos[_N] + data.qpos[_N + 1]]),
+        )
+        self.states.append(self._newest)

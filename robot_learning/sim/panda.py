@@ -1,0 +1,236 @@
+"""The simulated Panda as a Gymnasium environment: every command goes through the gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from robot_learning.clock import seconds_to_ns
+from robot_learning.contract import StreamSpec
+from robot_learning.data.sample import Sample
+from robot_learning.drivers.gate import Gate, GateResult
+from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
+from robot_learning.drivers.mujoco.camera import MujocoCamera, Renderer
+from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M, check_cameras, scene_xml
+from robot_learning.drivers.mujoco.robot import MujocoPanda
+from robot_learning.drivers.mujoco.world import World
+from robot_learning.errors import SafetyError, unknown_name
+from robot_learning.rig import AlignmentConfig, Rig, load_rig
+from robot_learning.sim.base import SimEnv
+from robot_learning.sim.panda_expert import PandaExpert
+from robot_learning.sim.panda_tasks import TASKS as _TASKS
+from robot_learning.sim.panda_tasks import Task
+
+TASKS = tuple(_TASKS)
+_STATE_STREAMS = (
+    "joint_position", "joint_velocity", "joint_effort", "ee_position", "ee_orientation", "gripper_width",
+)  # fmt: skip
+_HOME_NOISE_RAD = 0.02
+_PICTURE_PX = 256
+
+
+class PandaEnv(SimEnv):
+    """One task on one rig.
+
+    An action is one target of the rig's kind: tool position (3) [m], rotation_6d (6) and gripper
+    width (1) [m] in the base frame, or joints (7) [rad] and gripper width. What the gate refuses is
+    not executed: the arm goes on to where it was last told to be.
+
+    Args:
+        task: one of `TASKS`.
+        cameras: without them nothing is rendered; the contract stays the same.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  Gymnasium's own name and type
+    render_mode = "rgb_array"
+
+    def __init__(self, task: str, cameras: bool = True, rig: Rig | None = None) -> None:
+        if task not in _TASKS:
+            raise unknown_name("panda task", task, _TASKS)
+        self._rig = rig = rig or load_rig("panda_sim")
+        check_cameras(rig.cameras)
+        self._task: Task = _TASKS[task]()
+        self.name, self.task, self.max_steps = f"panda/{task}", self._task.text, self._task.max_steps
+        self.contract = rig.contract(_extra_streams(rig, self._task))
+        self._world = World(scene_xml(self._task.objects_xml()))
+        self.robot = MujocoPanda(rig, self._world)
+        self.gate = Gate(
+            self.robot, rig.limits, self._world, rig.policy.rate_hz, kinematics=self.robot.kinematics.position
+        )
+        self._objects: list[dict[str, np.ndarray]] = []
+        self._world.every(rig.robot.state_rate_hz, lambda _: self._objects.append(self._task.read(self._world)))
+        self._cameras = [MujocoCamera(n, c, self._world) for n, c in rig.cameras.items()] if cameras else []
+        for camera in self._cameras:
+            camera.connect()
+        self._picture: Renderer | None = None
+        self._specs = {spec.name: spec for spec in self.contract.streams}
+        self._period_ns = seconds_to_ns(1 / rig.policy.rate_hz)
+        self._ee = rig.robot.command == "ee_target"
+        self.action_space = self._action_space()
+        self.observation_space = gymnasium.spaces.Dict(
+            {f.stream: _space(self._specs[f.stream]) for f in self.contract.observations if self._is_made(f.stream)}
+        )
+
+    @property
+    def now_ns(self) -> int:
+        return self._world.now_ns()
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict[str, np.ndarray], dict]:
+        """Place arm and objects anew; `options` is unused."""
+        super().reset(seed=seed)
+        home = np.array(self._rig.robot.home_joint_position_rad)
+        self._world.clear()
+        self.robot.place(home + self.np_random.uniform(-_HOME_NOISE_RAD, _HOME_NOISE_RAD, home.shape), GRIPPER_MAX_M)
+        self._task.place(self._world, self.np_random)
+        for camera in self._cameras:
+            camera.restart()
+        self._objects.clear()
+        self._samples: list[Sample] = []
+        self._sequence = dict.fromkeys(self._specs, 0)
+        self._newest: dict[str, np.ndarray] = {}
+        self._steps = self._held = 0
+        self._world.start()
+        self.gate.reset()
+        self.gate.activate()
+        self._collect()
+        return self._observation(), {"success": False}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict]:
+        commanded = self._target(np.asarray(action, dtype=np.float64))
+        gated, executed, trips = self._command(commanded)
+        for stage, target in (("commanded", commanded), ("gated", gated), ("executed", executed)):
+            self._emit(f"action_{stage}", self.now_ns, _flat(target))
+        self._world.advance_to(self.now_ns + self._period_ns)
+        self._collect()
+        self._steps += 1
+        self._held = self._held + 1 if self._task.done(self.objects, self.robot.observe()) else 0
+        success = self._held >= self._task.hold_steps
+        truncated = not success and self._steps >= self.max_steps
+        info = {"success": success, "trips": [trip.name for trip in trips]}
+        return self._observation(), float(success), success, truncated, info
+
+    def samples(self) -> list[Sample]:
+        out, self._samples = self._samples, []
+        # Sorted by stamp; of equal stamps the state comes first, then the action that answers it.
+        return sorted(out, key=lambda s: (s.stamp_ns, s.stream.startswith("action")))
+
+    def expert(self) -> PandaExpert:
+        return PandaExpert(self, self._task)
+
+    def render(self) -> np.ndarray:
+        """The scene from beside the table, (256, 256, 3), with shadows."""
+        if self._picture is None:
+            self._picture = Renderer(self._world, _PICTURE_PX, _PICTURE_PX, fine=True)
+        return self._picture.render("picture")[0]
+
+    def close(self) -> None:
+        for camera in self._cameras:
+            camera.disconnect()
+        if self._picture is not None:
+            self._picture.close()
+            self._picture = None
+
+    @property
+    def rig(self) -> Rig:
+        """The rig that this environment simulates."""
+        return self._rig
+
+    @property
+    def objects(self) -> dict[str, np.ndarray]:
+        """The newest values of the task's own streams."""
+        return {name: self._newest[name] for name in self._task.streams}
+
+    def _command(self, target: Target) -> tuple[Target, Target, tuple]:
+        try:
+            result = self.gate.command(target)
+        except SafetyError:
+            result = GateResult(target, None, None, ())
+        if result.gated is not None and result.executed is not None:
+            return result.gated, result.executed, result.trips
+        held = self.gate.reference(self.now_ns) or self._measured()
+        return held, held, result.trips
+
+    def _measured(self) -> Target:
+        state, now = self.robot.observe(), self.now_ns
+        width = float(state.gripper_width[0])
+        if self._ee:
+            from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
+
+            rotation = matrix_to_rotation_6d(quaternion_to_matrix(state.ee_orientation))
+            return EeTarget(now, state.ee_position, rotation, width)
+        return JointTarget(now, state.joint_position, width)
+
+    def _target(self, action: np.ndarray) -> Target:
+        if action.shape != self.action_space.shape:
+            raise ValueError(f"an action of {self.name} has shape {self.action_space.shape}, got {action.shape}")
+        if self._ee:
+            return EeTarget(self.now_ns, action[:3], action[3:9], float(action[9]))
+        return JointTarget(self.now_ns, action[:-1], float(action[-1]))
+
+    def _collect(self) -> None:
+        """Turn what robot, task and cameras measured since the last call into samples."""
+        for state, objects in zip(self.robot.states, self._objects, strict=True):
+            for name in _STATE_STREAMS:
+                self._emit(name, state.stamp_ns, getattr(state, name))
+            for name, value in objects.items():
+                self._emit(name, state.stamp_ns, value)
+        self.robot.states.clear()
+        self._objects.clear()
+        for camera in self._cameras:
+            for frame in camera.frames:
+                self._emit(camera.name, frame.stamp_ns, frame.colour)
+                if frame.depth is not None:
+                    self._emit(f"{camera.name}_depth", frame.stamp_ns, frame.depth)
+            camera.frames.clear()
+
+    def _emit(self, stream: str, stamp_ns: int, value: np.ndarray) -> None:
+        self._samples.append(Sample(stream, stamp_ns, stamp_ns, self._sequence[stream], value))
+        self._sequence[stream] += 1
+        self._newest[stream] = value
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {name: self._newest[name] for name in self.observation_space.spaces}
+
+    def _is_made(self, stream: str) -> bool:
+        return bool(self._cameras) or self._specs[stream].unit not in ("rgb", "depth_mm")
+
+    def _action_space(self) -> gymnasium.spaces.Box:
+        limits = self._rig.limits
+        width = [limits.gripper_width_min_m], [limits.gripper_width_max_m]
+        if self._ee:
+            low, high = [*limits.workspace_min_m, *[-1.0] * 6], [*limits.workspace_max_m, *[1.0] * 6]
+        else:
+            low, high = list(limits.joint_position_min_rad), list(limits.joint_position_max_rad)
+        return gymnasium.spaces.Box(np.array([*low, *width[0]]), np.array([*high, *width[1]]), dtype=np.float64)
+
+
+def make(task: str, cameras: bool = True) -> PandaEnv:
+    """One of `TASKS` on the rig `panda_sim`."""
+    return PandaEnv(task, cameras)
+
+
+def _extra_streams(rig: Rig, task: Task) -> tuple[tuple[StreamSpec, AlignmentConfig], ...]:
+    rate = rig.robot.state_rate_hz
+    return tuple(
+        (
+            StreamSpec(
+                name=name, shape=shape, dtype="float64", unit=unit, rate_hz=rate, frame="base"
+            ),
+            AlignmentConfig(method=method, max_age_s=max(0.05, 2 / rate)),
+        )
+        for name, (shape, unit, method) in task.streams.items()
+    )  # fmt: skip
+
+
+def _space(spec: StreamSpec) -> gymnasium.spaces.Box:
+    if np.dtype(spec.dtype).kind == "u":
+        return gymnasium.spaces.Box(0, np.iinfo(spec.dtype).max, spec.shape, np.dtype(spec.dtype))
+    return gymnasium.spaces.Box(-np.inf, np.inf, spec.shape, np.dtype(spec.dtype))
+
+
+def _flat(target: Target) -> np.ndarray:
+    if isinstance(target, EeTarget):
+        return np.concatenate([target.position, target.rotation_6d, [target.gripper_width]])
+    return np.concatenate([target.position, [target.gripper_width]])
