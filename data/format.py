@@ -18,7 +18,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from robot_learning.contract import Contract, StreamSpec
-from robot_learning.data.codec import Jpeg, encode_jpeg
+from robot_learning.data.codec import Jpeg, decode_jpeg, encode_jpeg
 from robot_learning.errors import StoreError
 
 VERSION = 1
@@ -82,11 +82,26 @@ class ArrayLayout:
             data = Blosc("zstd", clevel=1, shuffle=Blosc.BITSHUFFLE).encode(little)
         return data + google_crc32c.value(bytes(data)).to_bytes(4, "little")
 
+    def decode(self, chunk: bytes) -> np.ndarray:
+        """(chunk, *shape) samples of an inner chunk; ValueError or RuntimeError where it is damaged."""
+        if not intact(chunk):
+            raise ValueError("the chunk does not match its checksum")
+        if self.codec == "jpeg":
+            return decode_jpeg(chunk[:-4])[None]
+        data = Zstd().decode(chunk[:-4]) if self.codec == "lossless" else Blosc().decode(chunk[:-4])
+        little = np.frombuffer(data, np.dtype(self.dtype).newbyteorder("<"))
+        return little.reshape(self.chunk, *self.shape).astype(self.dtype, copy=False)
+
     def metadata(self, length: int) -> dict[str, Any]:
         """The array's `zarr.json` for `length` samples."""
         document = json.loads(_metadata(self))
         document["shape"][0] = length
         return document
+
+
+def intact(chunk: bytes) -> bool:
+    """Whether a chunk's last four bytes are the CRC-32C of the rest."""
+    return len(chunk) > 4 and google_crc32c.value(chunk[:-4]) == int.from_bytes(chunk[-4:], "little")
 
 
 TIME = ArrayLayout((len(TIME_COLUMNS),), "int64")

@@ -65,8 +65,10 @@ class JournalWriter:
         self._offset += len(record)
 
     def close(self) -> None:
-        """Close the file."""
-        files.close(self._fd)
+        """Close the file; twice does no harm."""
+        if self._fd >= 0:
+            files.close(self._fd)
+            self._fd = -1
 
 
 def read_journal(path: Path, layouts: Sequence[ArrayLayout]) -> Iterator[list[Block]]:

@@ -88,5 +88,7 @@ class OpenFolder:
         self.release()
 
     def release(self) -> None:
-        """Unlock."""
-        os.close(self._lock)
+        """Unlock; twice does no harm."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

@@ -18,7 +18,7 @@ class StreamMeter:
 
     def __init__(self, spec: StreamSpec) -> None:
         self._period_ns = NS_PER_S / spec.rate_hz
-        self._floating = np.issubdtype(np.dtype(spec.dtype), np.floating)
+        self.floating = np.issubdtype(np.dtype(spec.dtype), np.floating)
         self.count = 0
         self._first_ns = self._last_ns = self._last_sequence = 0
         self._missing = self._gaps = self._backwards = self._repeats = self._nan = 0
@@ -53,7 +53,7 @@ class StreamMeter:
 
     def values(self, values: np.ndarray) -> None:
         """Count the samples among (n, *shape) that hold a NaN or an infinity."""
-        if self._floating and not np.isfinite(values).all():
+        if self.floating and not np.isfinite(values).all():
             self._nan += int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
 
     def record(self) -> dict[str, Any]:

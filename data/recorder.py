@@ -15,13 +15,15 @@ from robot_learning.contract import Contract, StreamSpec
 from robot_learning.data import files
 from robot_learning.data.sample import Sample
 from robot_learning.data.store import Episode, Store
-from robot_learning.data.writer import EpisodeWriter, check_sample
+from robot_learning.data.streamwriter import check_sample
+from robot_learning.data.writer import EpisodeWriter, check_ending
 from robot_learning.errors import StoreError
 
 FLUSH_S = 0.5  # half of what may be lost at most: a flush may itself take a while
 POLL_S = 0.02
 QUEUE_SAMPLES_MIN = 8
 DISK_RESERVE_BYTES = 1_000_000_000
+_IDLE = "no episode is being recorded; call start first."
 
 
 class _Queue:
@@ -118,7 +120,7 @@ class Recorder:
 
     def _offer(self, sample: Sample, wait: bool) -> bool:
         if self._writer is None:
-            raise StoreError("no episode is being recorded; call start first.")
+            raise StoreError(_IDLE)
         check_sample(self._specs, sample)
         sample = sample._replace(data=np.array(sample.data))
         queue = self._queues[sample.stream]
@@ -145,16 +147,13 @@ class Recorder:
         Raises:
             StoreError: it could not be sealed; it is left in `open/`, and recovery gets what was flushed.
         """
+        check_ending(outcome, termination_reason)
         writer = self._finish_thread()
-        try:
-            if self._failure is not None and not isinstance(self._failure, StoreError):
-                raise self._failure
-            return writer.seal(outcome, self._reason or termination_reason, {"recorder": self._account()})
-        except BaseException:
+        self._writer = None
+        if self._failure is not None and not isinstance(self._failure, StoreError):
             writer.abandon()
-            raise
-        finally:
-            self._writer = None
+            raise self._failure
+        return writer.seal(outcome, self._reason or termination_reason, {"recorder": self._account()})
 
     def discard(self) -> None:
         """Throw the episode away."""
@@ -176,7 +175,7 @@ class Recorder:
 
     def _finish_thread(self) -> EpisodeWriter:
         if self._writer is None:
-            raise StoreError("no episode is being recorded; call start first.")
+            raise StoreError(_IDLE)
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
@@ -202,11 +201,21 @@ class Recorder:
                     self._writer.flush()
                     flushed = time.monotonic()
             except BaseException as error:
-                with self._condition:
-                    self._failure = error
-                    self._reason = "disk_full" if isinstance(error, files.DiskFullError) else "disk_error"
-                    self._condition.notify_all()
+                self._fail(error)
                 return
+            finally:
+                self._busy_s = time.thread_time()
             if stopping:
-                break
-        self._busy_s = time.thread_time()
+                return
+
+    def _fail(self, error: BaseException) -> None:
+        """End the episode; what was offered and is not in the writer counts as dropped."""
+        assert self._writer is not None
+        with self._condition:
+            self._failure = error
+            self._reason = "disk_full" if isinstance(error, files.DiskFullError) else "disk_error"
+            for name, count in self._writer.counts.items():
+                queue = self._queues[name]
+                queue.samples.clear()
+                queue.dropped = queue.offered - count
+            self._condition.notify_all()

@@ -7,20 +7,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_learning.contract import Contract
 from robot_learning.data import files
-from robot_learning.data.format import EPISODES, SUMS, TIME, dump, group_metadata
+from robot_learning.data.format import ATTRIBUTE, EPISODES, SUMS, TIME, VERSION, dump, group_metadata
 from robot_learning.data.openfolder import OpenFolder
 
 if TYPE_CHECKING:
-    from robot_learning.data.writer import StreamWriter
+    from robot_learning.data.streamwriter import StreamWriter
 
 
-def publish(store: Path, folder: OpenFolder, streams: Sequence[StreamWriter], attributes: dict[str, Any]) -> None:
+def seal(
+    store: Path,
+    folder: OpenFolder,
+    contract: Contract,
+    metadata: dict[str, Any],
+    streams: Sequence[StreamWriter],
+    quality: dict[str, Any],
+) -> None:
     """Turn `open/<id>/episode/` into `episodes/<id>/`.
 
     A death before the rename leaves the episode open, for recovery; one after it leaves a sealed
     episode and some rubbish in `open/<id>/`, which recovery takes away.
+
+    Args:
+        metadata: with `outcome` and `termination_reason`.
+        quality: what to add to the streams' own records.
     """
+    episode = {
+        "version": VERSION,
+        "id": folder.id,
+        "contract": contract.to_json(),
+        "metadata": metadata,
+        "quality": {"streams": {s.spec.name: s.meter.record() for s in streams}, **quality},
+    }
     sums: dict[str, str] = {}
     nodes: dict[str, dict[str, Any]] = {}
 
@@ -40,7 +59,7 @@ def publish(store: Path, folder: OpenFolder, streams: Sequence[StreamWriter], at
     for node, document in nodes.items():
         put(f"{node}/zarr.json", document)
     consolidated = {"kind": "inline", "must_understand": False, "metadata": nodes}
-    put("zarr.json", {**group_metadata(attributes), "consolidated_metadata": consolidated})
+    put("zarr.json", {**group_metadata({ATTRIBUTE: episode}), "consolidated_metadata": consolidated})
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     files.write(folder.episode / SUMS, lines.encode())
 

@@ -9,14 +9,14 @@ appends; zarr itself would rewrite the whole shard for each one. Layout of a sha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import google_crc32c
 import numpy as np
 
 from robot_learning.data import files
-from robot_learning.data.format import CHUNKS_PER_SHARD, ArrayLayout
+from robot_learning.data.format import CHUNKS_PER_SHARD, ArrayLayout, intact
 
 EMPTY_SLOT = np.uint64(2**64 - 1)
 
@@ -80,11 +80,17 @@ class ArrayWriter:
             files.close(self._fd)
             self._fd = None
 
-    def resume(self, lengths: Sequence[int]) -> int:
+    def restart(self) -> None:
+        """Remove the shards that a dead writer left."""
+        for path in self.directory.iterdir():
+            files.remove(path)
+
+    def resume(self, lengths: Sequence[int], visit: Callable[[bytes], None]) -> int:
         """Take up an array with one sample per chunk that a dead writer left.
 
         Args:
             lengths: of the chunks that the journal promises, in order.
+            visit: called with each whole chunk.
 
         Returns:
             how many of them are whole on the disk; whatever lies behind them is cut off.
@@ -101,6 +107,7 @@ class ArrayWriter:
             chunk = files.read(self._fd, length, self._offset)
             if len(chunk) != length or not intact(chunk):
                 break
+            visit(chunk)
             self._take(chunk)
             self.count += 1
         self._cut()
@@ -155,6 +162,12 @@ class ArrayWriter:
         self._hash = hashlib.sha256()
 
 
-def intact(chunk: bytes) -> bool:
-    """Whether a chunk's last four bytes are the CRC-32C of the rest."""
-    return len(chunk) > 4 and google_crc32c.value(chunk[:-4]) == int.from_bytes(chunk[-4:], "little")
+def read_shard(path: Path, chunks: int) -> list[bytes | None]:
+    """The first `chunks` encoded chunks of a shard file, None where one is damaged; ValueError without an index."""
+    content = path.read_bytes()
+    size = CHUNKS_PER_SHARD * 16 + 4
+    if len(content) < size or not intact(content[-size:]):
+        raise ValueError("the shard's index is damaged or cut off")
+    index = np.frombuffer(content[-size:-4], "<u8").reshape(-1, 2)[:chunks].tolist()
+    found = [content[offset : offset + length] for offset, length in index]
+    return [chunk if intact(chunk) else None for chunk in found]

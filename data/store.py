@@ -48,7 +48,7 @@ class Stream:
     @cached_property
     def data(self) -> zarr.Array:
         """The zarr array (M, *shape), untrimmed."""
-        return self._array("data")
+        return self.array("data")
 
     @cached_property
     def _times(self) -> np.ndarray:
@@ -58,7 +58,7 @@ class Stream:
     @cached_property
     def _all_times(self) -> np.ndarray:
         try:
-            return np.asarray(self._array("time")[:])
+            return np.asarray(self.array("time")[:])
         except (OSError, ValueError, RuntimeError) as error:
             raise self._damaged(error) from error
 
@@ -101,14 +101,22 @@ class Stream:
         try:
             if layout_of(self.spec).chunk == 1:
                 unique, inverse = np.unique(wanted, return_inverse=True)
+                if len(unique) == unique[-1] - unique[0] + 1:  # a run of frames is three times quicker as a slice
+                    return np.asarray(self.data[int(unique[0]) : int(unique[-1]) + 1])[inverse]
                 return np.stack([np.asarray(self.data[int(i)]) for i in unique])[inverse]
             low = int(wanted.min())
             return np.asarray(self.data[low : int(wanted.max()) + 1])[wanted - low]
         except (OSError, ValueError, RuntimeError) as error:
             raise self._damaged(error) from error
 
-    def _array(self, name: str) -> zarr.Array:
-        return self._episode.group[f"{self.spec.name}/{name}"]  # type: ignore[return-value]
+    def array(self, name: str) -> zarr.Array:
+        """The zarr array `data` or `time`, untrimmed."""
+        try:
+            array = self._episode.group[f"{self.spec.name}/{name}"]
+        except KeyError as error:
+            raise self._damaged(error) from error
+        assert isinstance(array, zarr.Array)
+        return array
 
     def _damaged(self, error: Exception) -> StoreError:
         return StoreError(
@@ -142,7 +150,10 @@ class Episode:
     @cached_property
     def group(self) -> zarr.Group:
         """The zarr group."""
-        return zarr.open_group(self.path, mode="r")
+        try:
+            return zarr.open_group(self.path, mode="r")
+        except Exception as error:  # zarr raises whatever the damaged metadata leads it to
+            raise StoreError(f"episode {self.id} can't be opened by zarr: {error}.") from error
 
     @cached_property
     def edits(self) -> Edits:
