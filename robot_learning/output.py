@@ -30,8 +30,8 @@ def prepare_folder(path: str | Path) -> Path:
     return folder
 
 
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file atomically: readers see the old content or the new, never a part.
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a file atomically: readers see the old content or the new, never a part.
 
     Raises:
         UserError: the disk is full or the place can't be written.
@@ -39,13 +39,18 @@ def write_text(path: str | Path, text: str) -> Path:
     path = Path(path)
     partial = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise unwritable(path, error) from None
     return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file atomically, as UTF-8; raises as :func:`write_bytes`."""
+    return write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, content: Any) -> Path:

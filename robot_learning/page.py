@@ -99,14 +99,20 @@ def command(text: str) -> Markup:
     return _block("command", text)
 
 
-def picture(image: np.ndarray, caption: str, quality: int = 88) -> Markup:
+def picture(image: np.ndarray, caption: str) -> Markup:
     """An (H, W, 3) uint8 image, embedded as JPEG."""
-    return _block("picture", _uri("image/jpeg", simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality)), caption)
+    return _block(
+        "picture", _uri("image/jpeg", simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=88)), caption
+    )
 
 
 def video(frames: Sequence[np.ndarray], rate_hz: float, caption: str) -> Markup:
     """Frames (H, W, 3) uint8, embedded as H.264 where imageio-ffmpeg is installed, else as animated WebP."""
-    kind, data = encode_video(frames, rate_hz)
+    return film(*encode_video(frames, rate_hz), caption)
+
+
+def film(kind: str, data: bytes, caption: str) -> Markup:
+    """An encoded video, (media type, bytes) as from :func:`encode_video`."""
     return _block("movie" if kind == "video/mp4" else "picture", _uri(kind, data), caption)
 
 

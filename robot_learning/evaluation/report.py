@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -12,7 +13,7 @@ from robot_learning import page
 from robot_learning.evaluation.evaluate import TRAINING_SEEDS_END, EvaluateConfig, Result
 from robot_learning.evaluation.rollout import FILM_EVERY, Episode
 from robot_learning.evaluation.statistics import Paired
-from robot_learning.output import write_json
+from robot_learning.output import write_bytes, write_json
 from robot_learning.provenance import provenance
 
 FORMAT = 1
@@ -43,6 +44,7 @@ def write_report(
         report["against"] = summary(second)
         report["paired"] = asdict(paired)
     report |= provenance()
+    report["videos"] = _save_videos(config.output, films, report["policy_rate_hz"])
     report["per_episode"] = [e.to_json() for e in first.episodes]
     write_json(config.output / "report.json", report)
     page.write(
@@ -53,7 +55,7 @@ def write_report(
             *([page.note(_partial(report))] if report["partial"] else []),
             page.section("Success", headline(report), page.note(seeds_note(config.first_seed)), setting(report)),
             *([comparison(report)] if paired else []),
-            *([rollouts(films, report["policy_rate_hz"])] if films else []),
+            *([page.section("Rollouts", rollouts(config.output, report))] if films else []),
             episodes(first.episodes),
             made_by(report),
         ],
@@ -159,14 +161,9 @@ def comparison(report: dict[str, Any]) -> Markup:
     )
 
 
-def rollouts(films: Sequence[Episode], policy_rate_hz: float) -> Markup:
-    """Videos, failures first."""
-    blocks = [
-        page.video(e.frames, policy_rate_hz / FILM_EVERY, f"seed {e.seed}: {e.ended} after {e.steps} steps")
-        for e in films
-        if e.frames
-    ]
-    return page.section("Rollouts", page.row(*blocks))
+def rollouts(folder: Path, report: dict[str, Any]) -> Markup:
+    """The videos of a report in `folder`, failures first."""
+    return page.row(*(page.film(v["type"], (folder / v["file"]).read_bytes(), v["caption"]) for v in report["videos"]))
 
 
 def episodes(done: Sequence[Episode]) -> Markup:
@@ -227,3 +224,14 @@ def _partial(report: dict[str, Any]) -> str:
 def _signed(interval: dict[str, float], scale: float, unit: str) -> str:
     estimate, low, high = (scale * interval[k] for k in ("estimate", "low", "high"))
     return f"{estimate:+.3g}{unit} [{low:+.3g}, {high:+.3g}], first minus second"
+
+
+def _save_videos(folder: Path, films: Sequence[Episode], policy_rate_hz: float) -> list[dict[str, str]]:
+    """Write each film beside the report; what was written where."""
+    videos = []
+    for e in films:
+        kind, data = page.encode_video(e.frames, policy_rate_hz / FILM_EVERY)
+        path = folder / f"seed_{e.seed}.{kind.removeprefix('video/').removeprefix('image/')}"
+        write_bytes(path, data)
+        videos.append({"file": path.name, "type": kind, "caption": f"seed {e.seed}: {e.ended}, {e.steps} steps"})
+    return videos

@@ -126,7 +126,7 @@ class _Run:
                 return
             self._steps += 1
             self._buffer.extend(self._env.samples())
-            self._trips.update(info.get("gate_trips", {}))
+            self._trips.update(info.get("trips", ()))
             success = bool(info["success"])
             self._success |= success
             self._score = max(self._score, float(info.get("score", success)))

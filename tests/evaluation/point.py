@@ -63,7 +63,7 @@ class PointEnv(SimEnv):
         self._measure()
         distance = float(np.linalg.norm(self.goal - self._position))
         success = distance < 1e-3
-        info = {"success": success, "score": max(0.0, 1 - distance), "gate_trips": {"speed": 1}}
+        info = {"success": success, "score": max(0.0, 1 - distance), "trips": ["speed"]}
         return {}, 0.0, success, self._steps >= self.max_steps, info
 
     def samples(self):
