@@ -1,19 +1,22 @@
-"""A directory of files that appears whole or not at all."""
+"""A directory that appears whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from robot_learning.errors import StoreError
+import safetensors
+
+from robot_learning.errors import StoreError, UserError
 from robot_learning.output import unwritable
 
 
-def write_directory(directory: Path, files: Mapping[str, bytes]) -> Path:
-    """Write and sync the files in a hidden sibling, then rename it to `directory`.
+@contextlib.contextmanager
+def atomic_directory(directory: Path) -> Iterator[Path]:
+    """A hidden sibling to write files in; when the block ends it is synced and renamed to `directory`.
 
     Raises:
         StoreError: `directory` exists already.
@@ -24,23 +27,23 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> Path:
     partial = directory.with_name(f".{directory.name}.part-{os.getpid()}")
     try:
         partial.mkdir(parents=True)
-        for name, content in files.items():
-            with open(partial / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        yield partial
+        for path in partial.iterdir():
+            _sync(path)
         _sync(partial)
         os.rename(partial, directory)
         _sync(directory.parent)
     except OSError as error:
+        raise unwritable(directory, error) from None
+    except safetensors.SafetensorError as error:  # how the library reports a full disk
+        raise UserError(f"can't write {directory}: {' '.join(str(error).split())}; make room there.") from None
+    finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(partial)
-        raise unwritable(directory, error) from None
-    return directory
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -24,7 +24,7 @@ import robot_learning
 from robot_learning.contract import Contract
 from robot_learning.errors import StoreError, UserError
 from robot_learning.policies import registry
-from robot_learning.policies.atomic import write_directory
+from robot_learning.policies.atomic import atomic_directory
 from robot_learning.policies.base import Policy
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
@@ -45,8 +45,7 @@ def save(directory: str | Path, policy: Policy, snapshot: str, training: Mapping
         UserError: the directory exists, or the disk is full or can't be written.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    blob = safetensors.torch.save(weights)
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "policy": policy.config.policy,
         "config": asdict(policy.config),
@@ -55,11 +54,13 @@ def save(directory: str | Path, policy: Policy, snapshot: str, training: Mapping
         "normalizer": policy.normalizer.to_json(),
         "snapshot": snapshot,
         "training": dict(training or {}),
-        "weights_sha256": hashlib.sha256(blob).hexdigest(),
         "versions": versions(),
     }
-    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    return write_directory(Path(directory), {WEIGHTS: blob, RECORD: text.encode()})
+    with atomic_directory(Path(directory)) as partial:
+        safetensors.torch.save_file(weights, partial / WEIGHTS)
+        record["weights_sha256"] = _sha256(partial / WEIGHTS)
+        (partial / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return Path(directory)
 
 
 def find(path: str | Path) -> Path:
@@ -141,15 +142,15 @@ def load(
 
 def _read_weights(path: Path, expected_sha256: str, names: set[str]) -> dict[str, torch.Tensor]:
     try:
-        blob = path.read_bytes()
+        found_sha256 = _sha256(path)
     except OSError as error:
         raise StoreError(
             f"the checkpoint {path.parent} is incomplete: can't read {path.name}: {error.strerror}."
         ) from None
-    if hashlib.sha256(blob).hexdigest() != expected_sha256:
+    if found_sha256 != expected_sha256:
         raise StoreError(f"{path} is truncated or damaged: its checksum is not the one in {RECORD}; copy it again.")
     try:
-        weights = safetensors.torch.load(blob)
+        weights = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise StoreError(f"{path} is damaged: {_one_line(error)}.") from None
     if set(weights) != names:
@@ -171,6 +172,11 @@ def versions() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         pass  # installed without its repository
     return found
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _one_line(error: Exception) -> str:

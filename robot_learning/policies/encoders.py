@@ -68,7 +68,8 @@ class ImageEncoder(nn.Module):
         self.backbone = timm.create_model(
             vision.backbone, pretrained=False, num_classes=0, global_pool="", norm_layer=_group_norm
         )
-        self.pool = SpatialSoftmax(int(self.backbone.num_features), vision.keypoints)
+        channels: Any = self.backbone.num_features
+        self.pool = SpatialSoftmax(channels, vision.keypoints)
         self.project = nn.Linear(2 * vision.keypoints, vision.feature_dim)
 
     def forward(self, images: Tensor) -> Tensor:

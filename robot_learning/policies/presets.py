@@ -17,6 +17,9 @@ class Recipe:
         steps: optimiser steps; the cosine ends there.
         batch_size: windows per step and process.
         accumulate: batches per optimiser step.
+        lr: AdamW's peak learning rate.
+        betas: AdamW's decay rates of the two moments.
+        weight_decay: of the policy's matrices; the image encoders have their own.
         schedule: a learning-rate schedule of diffusers, e.g. `cosine`, `constant_with_warmup`.
         warmup_steps: steps over which the learning rate rises from zero.
         encoder_weight_decay: of the observation encoder.

@@ -17,6 +17,7 @@ class DiffusionConfig(PolicyConfig):
         K: diffusion steps in training.
         sampler: `ddpm` (Ho et al., 2020) or `ddim` (Song et al., 2021, eta = 0).
         inference_steps: denoising steps when predicting, at most K.
+        vision: the image encoder.
     """
 
     K: int = 100
@@ -37,6 +38,8 @@ class DiffusionUNetConfig(DiffusionConfig):
     Attributes:
         dims: channels of each level; each level but the last halves the time axis.
         step_dim: width of the diffusion step's embedding.
+        kernel_size: of the convolutions, in time steps.
+        groups: of the group normalisation.
     """
 
     policy: ClassVar[str] = "diffusion_unet"
@@ -61,7 +64,15 @@ class DiffusionUNetConfig(DiffusionConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionTransformerConfig(DiffusionConfig):
-    """The time-series diffusion transformer (sec. III-A of the paper)."""
+    """The time-series diffusion transformer (sec. III-A of the paper).
+
+    Attributes:
+        layers: decoder layers.
+        heads: attention heads.
+        dim: width of a token.
+        attention_dropout: dropout inside the layers.
+        embedding_dropout: dropout on the input tokens.
+    """
 
     policy: ClassVar[str] = "diffusion_transformer"
 

@@ -1,0 +1,141 @@
+"""From a store to what the loop needs: a cache, held-out episodes, a view, a normaliser, a fresh policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from robot_learning.contract import Contract
+from robot_learning.data.cache import TrainingCache, Windows
+from robot_learning.data.store import Store
+from robot_learning.data.windows import WindowSpec
+from robot_learning.errors import ConfigError, StoreError
+from robot_learning.policies import presets
+from robot_learning.policies.encode import Encoding
+from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.view import View, choose_observations
+from robot_learning.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains and validates on.
+
+    Attributes:
+        windows, usable: training windows and the numbers of those without a missing action.
+        val_windows, val_usable: the same of the held-out episodes; None where none are held out.
+        train_ids, val_ids: episode ids.
+    """
+
+    cache: TrainingCache
+    view: View
+    normalizer: Normalizer
+    windows: Windows
+    usable: np.ndarray
+    val_windows: Windows | None
+    val_usable: np.ndarray | None
+    train_ids: tuple[str, ...]
+    val_ids: tuple[str, ...]
+
+
+def choose_episodes(store: Store, config: TrainConfig) -> list[str]:
+    """Ids of the episodes to use.
+
+    Raises:
+        StoreError: none is left.
+    """
+    if config.episodes:
+        chosen = list(config.episodes)
+    else:
+        everything = store.episodes()
+        chosen = [e.id for e in everything if config.include_failures or e.metadata.get("outcome") != "failure"]
+        if not everything:
+            raise StoreError(f"the store {store.path} holds no sealed episodes; collect or import some first.")
+        if not chosen:
+            raise StoreError(
+                f"all {len(everything)} episodes of the store {store.path} are failures; "
+                "collect successful ones, or imitate these with --include-failures."
+            )
+    return chosen[: config.max_episodes]
+
+
+def choose_view(contract: Contract, config: TrainConfig) -> View:
+    """The features and windows of a run."""
+    images = presets.preset(config.policy).images
+    observations = choose_observations(contract, config.observations, images)
+    actions = tuple(f.name for f in contract.actions)
+    if not actions:
+        raise ConfigError(f"the contract of '{contract.rig}' has no action feature to learn.")
+    vision = getattr(config.config, "vision", None)
+    size = vision.image_size if images and vision else None
+    return View(observations, actions, WindowSpec(config.config.To, config.config.Tp), size)
+
+
+def split(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of `count` episodes to train on and to hold out: at least one of each, if there are two."""
+    held_out = min(max(1, round(count * fraction)), count - 1) if fraction else 0
+    order = np.random.default_rng((seed, count)).permutation(count)
+    return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
+
+
+def prepare(config: TrainConfig, progress: bool = True) -> Dataset:
+    """Build or open the cache and everything that depends on the data."""
+    store = Store.open(config.store)
+    ids = choose_episodes(store, config)
+    view = choose_view(store.episode(ids[0]).contract, config)
+    features = (*view.observations, *view.actions)
+    cache = TrainingCache.build(store, features, view.image_size, config.cache, ids, progress)
+    train, held_out = split(len(cache.episode_ids), config.val_fraction, config.seed)
+    windows = Windows(cache, view.spec, view.observations, view.actions, train)
+    val_windows = Windows(cache, view.spec, view.observations, view.actions, held_out) if held_out else None
+    return Dataset(
+        cache=cache,
+        view=view,
+        normalizer=fit_normalizer(cache, view, config, train),
+        windows=windows,
+        usable=_usable(windows, cache),
+        val_windows=val_windows,
+        val_usable=_usable(val_windows, cache) if val_windows else None,
+        train_ids=tuple(cache.episode_ids[e] for e in train),
+        val_ids=tuple(cache.episode_ids[e] for e in held_out),
+    )
+
+
+def fit_normalizer(cache: TrainingCache, view: View, config: TrainConfig, episodes: Sequence[int]) -> Normalizer:
+    """Statistics of the vectors over the valid rows of `episodes`."""
+    vectors = view.vectors(cache.contract)
+    for name in config.config.normalization:
+        if name not in vectors:
+            raise ConfigError(f"normalization names '{name}', which is not among the vectors used: {sorted(vectors)}.")
+    rows = np.zeros(len(cache), bool)
+    starts = np.concatenate([[0], cache.episode_ends[:-1]])
+    for e in episodes:
+        rows[starts[e] : cache.episode_ends[e]] = True
+    encodings = {name: Encoding(name, cache.contract.spec_of(name)) for name in vectors}
+    values = {
+        name: e.encode(torch.from_numpy(np.array(cache.arrays[name][rows & cache.valid[name]]))).numpy()
+        for name, e in encodings.items()
+    }
+    rotational = {name: e.rotational.numpy() for name, e in encodings.items()}
+    return Normalizer.fit(values, rotational, config.config.normalization)
+
+
+def _usable(windows: Windows, cache: TrainingCache) -> np.ndarray:
+    """Numbers of the windows in which every action was recorded; those past an episode's ends are repeats.
+
+    Raises:
+        StoreError: there is none.
+    """
+    recorded = np.logical_and.reduce([cache.valid[name] for name in windows.actions])
+    rows = windows.rows[:, None] + windows.spec.first_action + np.arange(windows.spec.Tp)
+    inside = np.clip(rows, windows.first[:, None], windows.last[:, None])
+    usable = np.flatnonzero(recorded[inside].all(1))
+    if not len(usable):
+        raise StoreError(
+            "every window has an action that was not recorded; "
+            "'robot-learning data check' says which samples are missing."
+        )
+    return usable
