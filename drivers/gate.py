@@ -108,8 +108,9 @@ class Gate:
         for reference in self._references.values():
             if reference.start(state) > 1:
                 raise SafetyError(
-                    f"the robot stands outside its limits (tool at {np.round(state.ee_position, 3).tolist()} m, joints at "
-                    f"{np.round(state.joint_position, 3).tolist()} rad); bring it within them, then activate again."
+                    f"the robot stands outside its limits (tool at {np.round(state.ee_position, 3).tolist()} m, "
+                    f"joints at {np.round(state.joint_position, 3).tolist()} rad); bring it within them, "
+                    "then activate again."
                 )
         self._mode, self._last_ns, self._last_stamp_ns = None, None, 0
         width = float(state.gripper_width[0])
@@ -140,11 +141,12 @@ class Gate:
         Raises SafetyError for a first target that is far from the measured pose.
         """
         trips: list[Trip] = []
+        executed: Target | None = None
+        gated: Target | None = None
         try:
             executed, gated = self._command(target, trips)
         except Refusal as refusal:
             trips.append(refusal.trip)
-            executed = gated = None
         self._trips.update(trip.name for trip in trips)
         if trips and trips[-1].name == "first_target":
             raise SafetyError(trips[-1].detail)

@@ -31,7 +31,7 @@ class Trip(NamedTuple):
     limit: float | None = None
 
 
-class Refusal(Exception):  # noqa: N818  never leaves the gate
+class Refusal(Exception):
     """A target that can't be made acceptable."""
 
     def __init__(self, name: str, detail: str, value: float | None = None, limit: float | None = None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import os
+import weakref
 
 import mujoco
 import numpy as np
@@ -15,6 +16,13 @@ from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import CameraConfig
 
 _DEPTH_MAX_MM = 65535
+_open: weakref.WeakSet[Renderer] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """At exit, before the OpenGL library goes."""
+    for renderer in list(_open):
+        renderer.close()
 
 
 class Renderer:
@@ -43,6 +51,10 @@ class Renderer:
             raise no_rendering(error or type(error).__name__) from error
         finally:
             model.vis.quality.offsamples = samples
+        if not _open:
+            atexit.unregister(_close_all)
+            atexit.register(_close_all)  # after MuJoCo's own, so that it runs before
+        _open.add(self)
         # Depth is read with 1 at the near plane and 0 at the far one: floats are finest near 0.
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._scene = mujoco.MjvScene(model, maxgeom=200)
@@ -77,14 +89,15 @@ class Renderer:
         return np.where(buffer > 0, np.minimum(np.rint(mm), _DEPTH_MAX_MM), 0).astype(np.uint16)
 
     def close(self) -> None:
-        """Free the OpenGL context."""
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        """Free the OpenGL context; a second time does nothing."""
+        if self in _open:
+            _open.discard(self)
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # at interpreter exit the OpenGL library may be gone
-            self.close()
+        self.close()
 
 
 def intrinsics(world: World, camera: str, width_px: int, height_px: int) -> np.ndarray:

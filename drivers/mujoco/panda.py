@@ -64,13 +64,24 @@ def _cylinder(fromto: str, radius: float, colour: str = _GREY) -> str:
 
 # The shape of each link, in its joint's frame: the arm's tubes and, in grey, the joints' caps.
 _SHAPES = (
-    _capsule("0 0 -0.19 0 0 -0.02", 0.062) + _capsule("0 -0.03 0 0 0.03 0", 0.062),
-    _cylinder("0 0 -0.085 0 0 0.085", 0.055) + _capsule("0 -0.03 0 0 -0.18 0", 0.06),
-    _capsule("0 0 -0.12 0 0 -0.03", 0.058) + _capsule("0.0825 0 -0.01 0.0825 0 0.01", 0.055) + _capsule("0 0 -0.04 0.06 0 0", 0.052),
-    _cylinder("0 0 -0.08 0 0 0.08", 0.052) + _capsule("0 0 0 -0.0825 0.06 0", 0.052) + _capsule("-0.0825 0.06 0 -0.0825 0.12 0", 0.055),
-    _capsule("0 0 -0.24 0 0 -0.15", 0.052) + _capsule("0 0.05 -0.14 0 0.07 -0.03", 0.035) + _capsule("0 0.02 0 0 0.05 -0.02", 0.045),
-    _cylinder("0 0 -0.07 0 0 0.07", 0.046) + _capsule("0 0 0 0.088 0 0", 0.044) + _capsule("0.088 0 0 0.088 -0.02 0", 0.044),
-    _cylinder("0 0 0.03 0 0 0.107", 0.042, _WHITE) + _cylinder("0 0 0.098 0 0 0.108", 0.044),
+    _capsule("0 0 -0.19 0 0 -0.02", 0.062)
+    + _capsule("0 -0.03 0 0 0.03 0", 0.062),
+    _cylinder("0 0 -0.085 0 0 0.085", 0.055)
+    + _capsule("0 -0.03 0 0 -0.18 0", 0.06),
+    _capsule("0 0 -0.12 0 0 -0.03", 0.058)
+    + _capsule("0.0825 0 -0.01 0.0825 0 0.01", 0.055)
+    + _capsule("0 0 -0.04 0.06 0 0", 0.052),
+    _cylinder("0 0 -0.08 0 0 0.08", 0.052)
+    + _capsule("0 0 0 -0.0825 0.06 0", 0.052)
+    + _capsule("-0.0825 0.06 0 -0.0825 0.12 0", 0.055),
+    _capsule("0 0 -0.24 0 0 -0.15", 0.052)
+    + _capsule("0 0.05 -0.14 0 0.07 -0.03", 0.035)
+    + _capsule("0 0.02 0 0 0.05 -0.02", 0.045),
+    _cylinder("0 0 -0.07 0 0 0.07", 0.046)
+    + _capsule("0 0 0 0.088 0 0", 0.044)
+    + _capsule("0.088 0 0 0.088 -0.02 0", 0.044),
+    _cylinder("0 0 0.03 0 0 0.107", 0.042, _WHITE)
+    + _cylinder("0 0 0.098 0 0 0.108", 0.044),
 )  # fmt: skip
 
 
@@ -168,7 +179,8 @@ def scene_xml(objects: str = "") -> str:
   </visual>
   <statistic center="0.4 0 0.2" extent="1"/>
   <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.86 0.90 0.94" rgb2="0.62 0.68 0.75" width="64" height="64"/>
+    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.86 0.90 0.94" rgb2="0.62 0.68 0.75"
+             width="64" height="64"/>
     <material name="table" rgba="0.74 0.66 0.56 1" specular="0.1" shininess="0.2"/>
     <material name="floor" rgba="0.55 0.58 0.62 1" specular="0" shininess="0"/>
   </asset>
@@ -198,7 +210,9 @@ def scene_xml(objects: str = "") -> str:
     {_arm(_WRIST)}
     {objects}
   </worldbody>
-  <tendon><fixed name="opening"><joint joint="finger_left" coef="1"/><joint joint="finger_right" coef="1"/></fixed></tendon>
+  <tendon>
+    <fixed name="opening"><joint joint="finger_left" coef="1"/><joint joint="finger_right" coef="1"/></fixed>
+  </tendon>
   <equality>
     <joint joint1="finger_left" joint2="finger_right" solimp="0.95 0.99 0.001" solref="0.005 1"/>
   </equality>

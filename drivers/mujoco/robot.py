@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import mujoco
 import numpy as np
 
 from robot_learning.drivers.interfaces import Gated, RobotState, Target, unseal
@@ -11,7 +12,6 @@ from robot_learning.drivers.mujoco.controller import CONTROL_RATE_HZ, Controller
 from robot_learning.drivers.mujoco.panda import JOINTS, TOOL_SITE
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
-from robot_learning.rotation import matrix_to_quaternion
 
 _N = len(JOINTS)
 
@@ -73,13 +73,15 @@ class MujocoPanda:
 
     def _sample(self, now_ns: int) -> None:
         data = self._world.data
+        orientation = np.empty(4)
+        mujoco.mju_mat2Quat(orientation, data.site_xmat[self._site])
         self._newest = RobotState(
             stamp_ns=now_ns,
             joint_position=data.qpos[:_N].copy(),
             joint_velocity=data.qvel[:_N].copy(),
             joint_effort=data.actuator_force[:_N].copy(),
             ee_position=data.site_xpos[self._site].copy(),
-            ee_orientation=matrix_to_quaternion(data.site_xmat[self._site].reshape(3, 3)),
+            ee_orientation=orientation if orientation[0] >= 0 else -orientation,
             gripper_width=np.array([data.qpos[_N] + data.qpos[_N + 1]]),
         )
         self.states.append(self._newest)

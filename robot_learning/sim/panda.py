@@ -18,6 +18,7 @@ from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.errors import SafetyError, unknown_name
 from robot_learning.rig import AlignmentConfig, Rig, load_rig
+from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.sim.base import SimEnv
 from robot_learning.sim.panda_expert import PandaExpert
 from robot_learning.sim.panda_tasks import TASKS as _TASKS
@@ -43,7 +44,7 @@ class PandaEnv(SimEnv):
         cameras: without them nothing is rendered; the contract stays the same.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  Gymnasium's own name and type
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
     render_mode = "rgb_array"
 
     def __init__(self, task: str, cameras: bool = True, rig: Rig | None = None) -> None:
@@ -69,9 +70,9 @@ class PandaEnv(SimEnv):
         self._period_ns = seconds_to_ns(1 / rig.policy.rate_hz)
         self._ee = rig.robot.command == "ee_target"
         self.action_space = self._action_space()
-        self.observation_space = gymnasium.spaces.Dict(
-            {f.stream: _space(self._specs[f.stream]) for f in self.contract.observations if self._is_made(f.stream)}
-        )
+        shown = [self._specs[f.stream] for f in self.contract.observations]
+        self._shown = [spec.name for spec in shown if cameras or spec.unit not in ("rgb", "depth_mm")]
+        self.observation_space = gymnasium.spaces.Dict({name: _space(self._specs[name]) for name in self._shown})
 
     @property
     def now_ns(self) -> int:
@@ -156,8 +157,6 @@ class PandaEnv(SimEnv):
         state, now = self.robot.observe(), self.now_ns
         width = float(state.gripper_width[0])
         if self._ee:
-            from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
-
             rotation = matrix_to_rotation_6d(quaternion_to_matrix(state.ee_orientation))
             return EeTarget(now, state.ee_position, rotation, width)
         return JointTarget(now, state.joint_position, width)
@@ -191,10 +190,7 @@ class PandaEnv(SimEnv):
         self._newest[stream] = value
 
     def _observation(self) -> dict[str, np.ndarray]:
-        return {name: self._newest[name] for name in self.observation_space.spaces}
-
-    def _is_made(self, stream: str) -> bool:
-        return bool(self._cameras) or self._specs[stream].unit not in ("rgb", "depth_mm")
+        return {name: self._newest[name] for name in self._shown}
 
     def _action_space(self) -> gymnasium.spaces.Box:
         limits = self._rig.limits
@@ -215,13 +211,11 @@ def _extra_streams(rig: Rig, task: Task) -> tuple[tuple[StreamSpec, AlignmentCon
     rate = rig.robot.state_rate_hz
     return tuple(
         (
-            StreamSpec(
-                name=name, shape=shape, dtype="float64", unit=unit, rate_hz=rate, frame="base"
-            ),
-            AlignmentConfig(method=method, max_age_s=max(0.05, 2 / rate)),
+            StreamSpec(name=name, shape=s.shape, dtype="float64", unit=s.unit, rate_hz=rate, frame="base"),
+            AlignmentConfig(method=s.alignment, max_age_s=max(0.05, 2 / rate)),
         )
-        for name, (shape, unit, method) in task.streams.items()
-    )  # fmt: skip
+        for name, s in task.streams.items()
+    )
 
 
 def _space(spec: StreamSpec) -> gymnasium.spaces.Box:

@@ -7,53 +7,81 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robot_learning.rotation import matrix_to_rotation_6d, matrix_to_rotation_vector, quaternion_to_matrix
+from robot_learning.drivers.interfaces import EeTarget
+from robot_learning.rotation import (
+    matrix_to_rotation_6d,
+    matrix_to_rotation_vector,
+    quaternion_to_matrix,
+    rotation_6d_to_matrix,
+    rotation_vector_to_matrix,
+)
 from robot_learning.sim.panda_tasks import Task
 
 if TYPE_CHECKING:
     from robot_learning.sim.panda import PandaEnv
 
 _GAIN = 0.35  # share of the way to the waypoint that one step asks for
-_SPEED_M_S = 0.40
-_ANGULAR_SPEED_RAD_S = 1.5
-_NOISE_M = 0.0015
+_SPEED_M_S = 0.45
+_ANGULAR_SPEED_RAD_S = 1.8
+_MARGIN = 0.7  # share of the rig's limits that it uses, so that the gate has nothing to clip
+_WANDER_M = 0.008
+_WANDER_MEMORY = 0.9  # of the wander from one step to the next; uncorrelated noise would only shake the arm
+_STEADY_M = 0.10  # closer to the waypoint than this, the wander shrinks with the distance
 
 
 class PandaExpert:
     """Steers the tool towards the task's waypoint, slower as it comes near.
 
-    It keeps no phase and no timer: what it does follows from the measured state, as a policy's
-    actions must. Noise on the position shows policies states a little beside the path, and
-    what to do there.
+    It keeps no phase and no timer: the waypoint follows from the measured state alone, as a policy's
+    actions must, and the speed differs from the present one by no more than the limits allow. While
+    the tool is far from its waypoint the path wanders, so that demonstrations show states beside the
+    straight path and what to do there.
 
     Args:
-        noise_m: standard deviation of the position noise [m].
+        wander_m: standard deviation of the wander [m].
     """
 
-    def __init__(self, env: PandaEnv, task: Task, noise_m: float = _NOISE_M) -> None:
-        self._env, self._task, self._noise_m = env, task, noise_m
+    def __init__(self, env: PandaEnv, task: Task, wander_m: float = _WANDER_M) -> None:
+        self._env, self._task, self._wander_m = env, task, wander_m
         self._period_s = 1 / env.contract.policy_rate_hz
+        limits = env.rig.limits
+        self._speed = min(_SPEED_M_S, _MARGIN * limits.ee_speed_max_m_s)
+        self._speed_step = _MARGIN * limits.ee_acceleration_max_m_s2 * self._period_s
+        self._turn = min(_ANGULAR_SPEED_RAD_S, _MARGIN * limits.ee_angular_speed_max_rad_s)
+        self._turn_step = _MARGIN * limits.ee_angular_acceleration_max_rad_s2 * self._period_s
+        self.reset()
 
     def reset(self) -> None:
-        """Nothing to forget: the noise comes from the environment's own seeded generator."""
+        """Stand still. The wander comes from the environment's own seeded generator."""
+        self._velocity, self._angular, self._wander = np.zeros(3), np.zeros(3), np.zeros(3)
 
     def act(self) -> np.ndarray:
         """The next action, of the environment's action space."""
-        state = self._env.robot.observe()
+        state, T = self._env.robot.observe(), self._period_s
         want = self._task.expert(self._env.objects, state)
-        step = _shorten(_GAIN * (want.position - state.ee_position), _SPEED_M_S * self._period_s)
-        # The closer to the waypoint, the steadier the hand.
-        noise = self._env.np_random.normal(0, self._noise_m, 3)
-        position = state.ee_position + step + noise * min(1.0, np.linalg.norm(step) / 0.01)
-        R = quaternion_to_matrix(state.ee_orientation)
+        position, R = self._reference()
+        away = want.position - position
+        draw = self._env.np_random.normal(0, self._wander_m, 3)
+        self._wander = _WANDER_MEMORY * self._wander + math.sqrt(1 - _WANDER_MEMORY**2) * draw
+        away = away + self._wander * min(1.0, math.sqrt(away @ away) / _STEADY_M)
+        self._velocity = _towards(_shorten(_GAIN / T * away, self._speed), self._velocity, self._speed_step)
         # Fingers down, turned by the yaw: the tool's x and y axes in the base frame.
         c, s = math.cos(want.yaw), math.sin(want.yaw)
         down = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
-        turn = _shorten(_GAIN * matrix_to_rotation_vector(down @ R.T), _ANGULAR_SPEED_RAD_S * self._period_s)
-        from robot_learning.rotation import rotation_vector_to_matrix
+        turn = _shorten(_GAIN / T * matrix_to_rotation_vector(down @ R.T), self._turn)
+        self._angular = _towards(turn, self._angular, self._turn_step)
+        rotation = rotation_vector_to_matrix(self._angular * T) @ R
+        return self._action(position + self._velocity * T, rotation, want.gripper_width)
 
-        rotation = rotation_vector_to_matrix(turn) @ R
-        return self._action(position, rotation, want.gripper_width)
+    def _reference(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the tool was last told to be; at first, where it is."""
+        target = self._env.gate.reference(self._env.now_ns)
+        if isinstance(target, EeTarget):
+            return target.position, rotation_6d_to_matrix(target.rotation_6d)
+        if target is not None:
+            return self._env.robot.kinematics.forward(target.position)
+        state = self._env.robot.observe()
+        return state.ee_position, quaternion_to_matrix(state.ee_orientation)
 
     def _action(self, position: np.ndarray, rotation: np.ndarray, width: float) -> np.ndarray:
         if self._env.rig.robot.command == "ee_target":
@@ -63,4 +91,9 @@ class PandaExpert:
 
 
 def _shorten(x: np.ndarray, longest: float) -> np.ndarray:
-    return x * min(1.0, longest / max(float(np.linalg.norm(x)), 1e-12))
+    return x * min(1.0, longest / max(math.sqrt(x @ x), 1e-12))
+
+
+def _towards(wanted: np.ndarray, present: np.ndarray, step: float) -> np.ndarray:
+    """`wanted`, or as near to it as one `step` from the present value comes."""
+    return present + _shorten(wanted - present, step)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robot_learning.contract import Alignment
 from robot_learning.drivers.interfaces import RobotState
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rotation import quaternion_to_matrix
@@ -23,6 +24,14 @@ class Tool(NamedTuple):
     gripper_width: float
 
 
+class ObjectStream(NamedTuple):
+    """One stream of a task's own, sampled with the robot's state."""
+
+    shape: tuple[int, ...]
+    unit: str
+    alignment: Alignment
+
+
 class Task:
     """One task. Subclasses say what is on the table, when it is done, and how it is done.
 
@@ -30,13 +39,13 @@ class Task:
         text: the task as one would tell a person.
         max_steps: at the policy's rate.
         hold_steps: steps in a row for which `done` must hold.
-        streams: extra streams, name to (shape, unit, alignment).
+        streams: what it records beyond the rig.
     """
 
     text: str
     max_steps = 120
     hold_steps = 3
-    streams: dict[str, tuple[tuple[int, ...], str, str]] = {}
+    streams: dict[str, ObjectStream]
 
     def objects_xml(self) -> str:
         """MJCF of what is on the table."""
@@ -60,17 +69,18 @@ class Task:
 
 
 CUBE_STREAMS = {
-    "cube_position": ((3,), "m", "linear"),
-    "cube_orientation": ((4,), "quaternion_wxyz", "slerp"),
+    "cube_position": ObjectStream((3,), "m", "linear"),
+    "cube_orientation": ObjectStream((4,), "quaternion_wxyz", "slerp"),
 }
+GOAL_STREAMS = {"goal_position": ObjectStream((3,), "m", "previous")}
 
 
-def cube_xml(rgba: str = "0.80 0.18 0.14 1", mass_kg: float = 0.08) -> str:
-    """A free cube of `CUBE_M`."""
-    return (
-        f'<body name="cube"><freejoint name="cube"/>'
-        f'<geom name="cube" class="object" type="box" size="{HALF_M} {HALF_M} {HALF_M}" mass="{mass_kg}" rgba="{rgba}"/></body>'
-    )
+def cube_xml(friction: float | None = None) -> str:
+    """A free red cube of `CUBE_M`; `friction`, where given, holds against whatever it touches."""
+    own = "" if friction is None else f'priority="1" friction="{friction} 0.005 0.0001"'
+    size = f"{HALF_M} {HALF_M} {HALF_M}"
+    geom = f'<geom name="cube" class="object" type="box" size="{size}" mass="0.08" rgba="0.80 0.18 0.14 1" {own}/>'
+    return f'<body name="cube"><freejoint name="cube"/>{geom}</body>'
 
 
 def place_cube(world: World, xy: np.ndarray, yaw: float) -> None:
@@ -110,7 +120,7 @@ def grasp(cube: np.ndarray, cube_yaw: float, robot: RobotState, hover_m: float =
     beside = float(np.hypot(*(robot.ee_position[:2] - cube[:2])))
     height = hover_m * ramp(beside, 0.006, 0.05)
     over = beside < 0.008 and robot.ee_position[2] - cube[2] < 0.010
-    return Tool(cube + [0, 0, height], nearest_quarter(cube_yaw), 0.0 if over else 0.08)
+    return Tool(cube + np.array([0.0, 0.0, height]), nearest_quarter(cube_yaw), 0.0 if over else 0.08)
 
 
 def is_held(cube: np.ndarray, robot: RobotState) -> bool:

@@ -8,6 +8,7 @@ from robot_learning.drivers.interfaces import RobotState
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.sim.panda_tasks.base import (
     CUBE_STREAMS,
+    GOAL_STREAMS,
     HALF_M,
     Task,
     Tool,
@@ -43,7 +44,7 @@ class PickPlace(Task):
 
     text = "put the red cube into the blue bin"
     max_steps = 200
-    streams = {**CUBE_STREAMS, "goal_position": ((3,), "m", "previous")}
+    streams = {**CUBE_STREAMS, **GOAL_STREAMS}
 
     def objects_xml(self) -> str:
         return cube_xml() + bin_xml()

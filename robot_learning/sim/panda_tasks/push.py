@@ -8,6 +8,7 @@ from robot_learning.drivers.interfaces import RobotState
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.sim.panda_tasks.base import (
     CUBE_STREAMS,
+    GOAL_STREAMS,
     HALF_M,
     Task,
     Tool,
@@ -20,6 +21,10 @@ from robot_learning.sim.panda_tasks.base import (
 REACHED_M = 0.02
 HEIGHT_M = 0.02  # of the closed fingers while they push
 BEHIND_M = HALF_M + 0.035
+_CONTACT_M = 0.015
+_LEAD_M = 0.035
+_FRICTION = 0.35  # a grippier cube jams between the fingertips and the table
+CUBE_ON_TABLE_M = HALF_M + 0.005
 
 
 class Push(Task):
@@ -27,11 +32,11 @@ class Push(Task):
 
     text = "push the red cube to the green mark"
     max_steps = 200
-    streams = {**CUBE_STREAMS, "goal_position": ((3,), "m", "previous")}
+    streams = {**CUBE_STREAMS, **GOAL_STREAMS}
 
     def objects_xml(self) -> str:
         mark = f'<geom class="shell" type="cylinder" size="{REACHED_M + 0.01} 0.0005" rgba="0.15 0.6 0.25 1"/>'
-        return cube_xml() + f'<body name="goal" mocap="true">{mark}</body>'
+        return cube_xml(friction=_FRICTION) + f'<body name="goal" mocap="true">{mark}</body>'
 
     def place(self, world: World, rng: np.random.Generator) -> None:
         xy = rng.uniform([0.42, -0.10], [0.50, 0.10])
@@ -64,9 +69,6 @@ class Push(Task):
             return Tool(np.array([*behind, HEIGHT_M + 0.07 * ramp(off, 0.008, 0.04)]), yaw, 0.0)
         if tool[2] > HEIGHT_M + 0.02:
             return Tool(np.array([*behind, HEIGHT_M]), yaw, 0.0)
-        # Push through the centre, correcting sideways drift by a push on the far side of the line.
-        target = cube + along * min(distance, 0.03) * 1.0 - along * HALF_M * 0.0 - across * y * 0.5
-        return Tool(np.array([*target, HEIGHT_M]), yaw, 0.0)
-
-
-CUBE_ON_TABLE_M = HALF_M + 0.005
+        # Through the centre, slower as the mark comes near; beside the line, lean back towards it.
+        ahead = min(distance, _LEAD_M) - _CONTACT_M
+        return Tool(np.array([*(cube + ahead * along - 0.5 * y * across), HEIGHT_M]), yaw, 0.0)
