@@ -156,7 +156,7 @@ def _samples(contract: Contract, values: Mapping[str, np.ndarray]) -> Iterator[S
     for stream, rows in values.items():
         for i, row in enumerate(rows):
             stamp = round(i * step)
-            yield Sample(stream, stamp, stamp, i, row)
+            yield Sample(stream, stamp, stamp, i, np.asarray(row))
 
 
 def verify(store: Store, episode: Episode, values: Mapping[str, np.ndarray]) -> None:
