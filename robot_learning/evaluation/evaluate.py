@@ -10,9 +10,7 @@ from typing import Any, Literal
 
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.evaluation.statistics import Interval, bootstrap_mean, compare, wilson
-
-TRAINING_SEEDS_END = 100_000
-"""Demonstrations use seeds from 0; evaluation uses seeds from here."""
+from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
         UnknownName: no such task.
         UserError: its library is not installed.
     """
-    if name not in (known := names()):
-        raise unknown_name("simulated task", name, known)
+    require(name)
     family, _, task = name.partition("/")
     try:
         env: SimEnv = _module(family).make(task or family, cameras)
@@ -47,6 +46,12 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
     if seed is not None:
         env.reset(seed=seed)
     return env
+
+
+def require(name: str) -> None:
+    """Raise UnknownName unless `make` knows `name`; loads no simulator."""
+    if name not in (known := names()):
+        raise unknown_name("simulated task", name, known)
 
 
 def _names_of(family: str) -> list[str]:
