@@ -136,7 +136,7 @@ def write(data: Source, store: Store, name: str, outcome: str | None, progress: 
         writer = EpisodeWriter(store, data.contract, metadata)
         try:
             writer.append(_samples(data.contract, episode.values))
-            sealed = writer.seal(outcome, "end of the source's episode")
+            sealed = writer.seal(outcome, "imported")
         except BaseException:
             writer.discard()
             raise

@@ -6,7 +6,7 @@ import pytest
 from streams_in_memory import arm_contract, arm_samples
 
 from robot_learning.data.cache import TrainingCache
-from robot_learning.data.export import export_robomimic
+from robot_learning.data.exporters import export_robomimic
 from robot_learning.data.importers import import_dataset
 from robot_learning.data.store import Store
 from robot_learning.data.writer import EpisodeWriter
