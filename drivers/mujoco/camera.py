@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
+from collections.abc import Sequence
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -25,16 +27,26 @@ def _close_all() -> None:
         renderer.close()
 
 
+class Scene(Protocol):
+    """What can be rendered: a world, or the model and data of a benchmark environment."""
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+
+
 class Renderer:
-    """Renders named cameras of a world at one size.
+    """Renders named cameras of a scene at one size.
 
     Without `fine`, multi-sampling, shadows and reflections are off, which is three to four times faster.
 
     Args:
         fine: for pictures that people look at.
+        hidden_groups: geometry groups that are not drawn, such as collision shapes.
     """
 
-    def __init__(self, world: World, width_px: int, height_px: int, fine: bool = False) -> None:
+    def __init__(
+        self, world: Scene, width_px: int, height_px: int, fine: bool = False, hidden_groups: Sequence[int] = ()
+    ) -> None:
         self._world = world
         model = world.model
         self._size = (height_px, width_px)
@@ -57,10 +69,11 @@ class Renderer:
         _open.add(self)
         # Depth is read with 1 at the near plane and 0 at the far one: floats are finest near 0.
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
-        self._scene = mujoco.MjvScene(model, maxgeom=200)
+        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + 100)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE):
             self._scene.flags[flag] = fine and flag == mujoco.mjtRndFlag.mjRND_SHADOW
         self._option = mujoco.MjvOption()
+        self._option.geomgroup[list(hidden_groups)] = 0
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._viewport = mujoco.MjrRect(0, 0, width_px, height_px)

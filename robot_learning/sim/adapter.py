@@ -48,7 +48,9 @@ class Adapter(SimEnv):
         self.cameras = cameras
         self.action_space = gymnasium.spaces.Box(*actions, dtype=np.float64)
         shown = [contract.stream(f.stream) for f in contract.observations]
-        spaces = {spec.name: _space(spec) for spec in shown if cameras or spec.unit not in PICTURES}
+        spaces: dict[str, gymnasium.Space] = {
+            spec.name: _space(spec) for spec in shown if cameras or spec.unit not in PICTURES
+        }
         self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]  # Dict is a Space of Any
 
     def _begin(self, seed: int) -> None:
@@ -97,8 +99,8 @@ class Adapter(SimEnv):
 
     def expert(self) -> Expert:
         raise UserError(
-            f"{self.name} has no scripted expert; import demonstrations of it with 'robot-learning data import', or let "
-            "a policy act."
+            f"{self.name} has no scripted expert; import demonstrations with 'robot-learning data import', or let a "
+            "policy act."
         )
 
     def _checked(self, action: np.ndarray) -> np.ndarray:
