@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -19,8 +20,13 @@ from robot_learning.training.folder import RunRecord
 def main(arguments: list[str]) -> int:
     """Train, and say what to do with the result."""
     config = parse(arguments)
+    import torch
+
     from robot_learning.training.trainer import train
 
+    if "OMP_NUM_THREADS" not in os.environ and not torch.cuda.is_available():
+        # Two threads beside anything else on the machine mostly wait for each other: up to 40 times slower.
+        torch.set_num_threads(1)
     result = train(config)
     if result.stopped_by:
         print(

@@ -116,8 +116,10 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """
     from robot_learning.evaluation.report import write_report
     from robot_learning.output import prepare_folder
+    from robot_learning.sim.registry import require
 
     prepare_folder(config.output)
+    require(config.env)
     subjects = [_subject(path, config) for path in (config.checkpoint, config.against) if path]
     results = []
     for subject in subjects:

@@ -10,11 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from robot_learning import page
-from robot_learning.evaluation.evaluate import TRAINING_SEEDS_END, EvaluateConfig, Result
+from robot_learning.evaluation.evaluate import EvaluateConfig, Result
 from robot_learning.evaluation.rollout import FILM_EVERY, Episode
 from robot_learning.evaluation.statistics import Paired
 from robot_learning.output import write_bytes, write_json
 from robot_learning.provenance import provenance
+from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
 FORMAT = 1
 
