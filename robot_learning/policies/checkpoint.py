@@ -136,11 +136,11 @@ def load(
         raise
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise StoreError(f"{directory / RECORD} is damaged: {_one_line(error)}.") from None
-    policy.load_state_dict(_read_weights(directory / WEIGHTS, expected, set(policy.state_dict())))
+    policy.load_state_dict(_read_weights(directory / WEIGHTS, expected, policy.state_dict()))
     return policy.to(device).eval()
 
 
-def _read_weights(path: Path, expected_sha256: str, names: set[str]) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, expected_sha256: str, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     try:
         found_sha256 = _sha256(path)
     except OSError as error:
@@ -153,9 +153,10 @@ def _read_weights(path: Path, expected_sha256: str, names: set[str]) -> dict[str
         weights = safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise StoreError(f"{path} is damaged: {_one_line(error)}.") from None
-    if set(weights) != names:
-        odd = sorted(set(weights) ^ names)[0]
-        raise StoreError(f"{path} does not fit the configuration in {RECORD}: '{odd}' is only in one of them.")
+    found, wanted = ({(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (weights, like))
+    if found != wanted:
+        name, shape = min(found ^ wanted)
+        raise StoreError(f"{path} does not fit the configuration in {RECORD}: '{name}' {shape} is only in one of them.")
     return weights
 
 

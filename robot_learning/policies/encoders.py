@@ -27,7 +27,7 @@ class SpatialSoftmax(nn.Module):
 
     def __init__(self, channels: int, keypoints: int) -> None:
         super().__init__()
-        self.to_keypoints = nn.Conv2d(channels, keypoints, kernel_size=1)
+        self.to_keypoints = nn.Conv2d(channels, keypoints, kernel_size=1, bias=False)  # softmax undoes a bias
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, 2 * keypoints), x and y of each keypoint in [-1, 1]."""
@@ -69,6 +69,13 @@ class ImageEncoder(nn.Module):
             vision.backbone, pretrained=False, num_classes=0, global_pool="", norm_layer=_group_norm
         )
         channels: Any = self.backbone.num_features
+        with torch.no_grad():
+            height, width = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape[-2:]
+        if min(height, width) < 2:
+            raise ConfigError(
+                f"{vision.backbone} makes a {height}x{width} feature map of a {self.crop_size[0]}x{self.crop_size[1]} "
+                "crop, in which no keypoint has a place to be; choose a larger config.vision.image-size."
+            )
         self.pool = SpatialSoftmax(channels, vision.keypoints)
         self.project = nn.Linear(2 * vision.keypoints, vision.feature_dim)
 

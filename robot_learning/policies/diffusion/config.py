@@ -53,7 +53,7 @@ class DiffusionUNetConfig(DiffusionConfig):
         super().__post_init__()
         factor = 2 ** (len(self.dims) - 1)
         if self.Tp % factor:
-            near = max(factor, self.Tp // factor * factor)
+            near = max(1, round(self.Tp / factor)) * factor
             raise ConfigError(
                 f"Tp must be divisible by {factor}, for {len(self.dims)} levels halve the time axis "
                 f"{len(self.dims) - 1} times; got {self.Tp}, try {near}."
