@@ -17,7 +17,7 @@ from robot_learning.drivers.mujoco.panda import check_cameras
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import CameraConfig
 
-_DEPTH_MAX_MM = 65535
+_DEPTH_MAX_MM = 20_000
 _open: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
 
@@ -79,7 +79,7 @@ class Renderer:
         self._viewport = mujoco.MjrRect(0, 0, width_px, height_px)
 
     def render(self, camera: str, depth: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Colour (H, W, 3) uint8 and, if asked for, depth (H, W) uint16 [mm], 0 beyond the far plane."""
+        """Colour (H, W, 3) uint8 and, if asked for, depth (H, W) uint16 [mm], 0 beyond 20 m."""
         model, data = self._world.model, self._world.data
         self._gl.make_current()
         mujoco.mj_camlight(model, data)
@@ -99,7 +99,8 @@ class Renderer:
         vis, extent = self._world.model.vis, self._world.model.stat.extent
         near, far = 1 / (vis.map.znear * extent), 1 / (vis.map.zfar * extent)
         mm = 1000 / (far + buffer.astype(np.float64) * (near - far))
-        return np.where(buffer > 0, np.minimum(np.rint(mm), _DEPTH_MAX_MM), 0).astype(np.uint16)
+        # A sky is a box that is drawn somewhere before the far plane; as in a real camera, it returns nothing.
+        return np.where((buffer > 0) & (mm <= _DEPTH_MAX_MM), np.rint(mm), 0).astype(np.uint16)
 
     def close(self) -> None:
         """Free the OpenGL context; a second time does nothing."""
