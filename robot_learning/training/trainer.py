@@ -182,7 +182,7 @@ class Trainer:
         accumulate, step = self.config.recipe.accumulate, self.state.progress.step
         # All noise of a step comes from (seed, step, process): a resumed run needs no generator's state.
         seeds = np.random.SeedSequence((self.config.seed, step, self.accelerator.process_index))
-        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
         lr, total = float(self.optimizer.param_groups[0]["lr"]), 0.0
         for part in range(accumulate):
             batch = next(batches)
