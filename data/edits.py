@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_learning.clock import NS_PER_S
 from robot_learning.data import files
 from robot_learning.data.format import EDITS, OUTCOMES, VERSION, dump, load, require_version
 from robot_learning.errors import StoreError, unknown_name
@@ -83,7 +84,11 @@ def edit(store: Store, episode: str, *, editor: str = "", note: str = "", **chan
         first, last = (int(t) for t in changes["trim_ns"])
         low, high = sealed.recorded_range_ns
         if not low <= first < last <= high:
-            raise StoreError(f"a trim keeps a range inside {low}..{high} ns of episode {episode}; got {first}..{last}.")
+            raise StoreError(
+                f"a trim keeps a range inside an episode; {episode} has stamps from {low} to {high} ns, "
+                f"{(high - low) / NS_PER_S:.3f} s, and the range {first} to {last} ns, "
+                f"{(first - low) / NS_PER_S:.3f} to {(last - low) / NS_PER_S:.3f} s, is not inside."
+            )
         changes["trim_ns"] = [first, last]
     record = {
         "version": VERSION,

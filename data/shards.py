@@ -160,14 +160,3 @@ class ArrayWriter:
         files.close(self._fd)
         self._fd, self._lengths, self._offset, self._dirty = None, [], 0, False
         self._hash = hashlib.sha256()
-
-
-def read_shard(path: Path, chunks: int) -> list[bytes | None]:
-    """The first `chunks` encoded chunks of a shard file, None where one is damaged; ValueError without an index."""
-    content = path.read_bytes()
-    size = CHUNKS_PER_SHARD * 16 + 4
-    if len(content) < size or not intact(content[-size:]):
-        raise ValueError("the shard's index is damaged or cut off")
-    index = np.frombuffer(content[-size:-4], "<u8").reshape(-1, 2)[:chunks].tolist()
-    found = [content[offset : offset + length] for offset, length in index]
-    return [chunk if intact(chunk) else None for chunk in found]

@@ -23,6 +23,7 @@ from robot_learning.data.format import (
     OPEN,
     STORE_FILE,
     SUMS,
+    TIME,
     VERSION,
     contract_of,
     dump,
@@ -30,6 +31,7 @@ from robot_learning.data.format import (
     load,
     require_version,
 )
+from robot_learning.data.shardreader import ArrayReader
 from robot_learning.errors import StoreError, unknown_name
 
 
@@ -48,7 +50,22 @@ class Stream:
     @cached_property
     def data(self) -> zarr.Array:
         """The zarr array (M, *shape), untrimmed."""
-        return self.array("data")
+        try:
+            array = self._episode.group[f"{self.spec.name}/data"]
+        except KeyError as error:
+            raise self._damaged(error) from error
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def reader(self, array: str) -> ArrayReader:
+        """The array `data` or `time`, untrimmed, read without zarr."""
+        layout = layout_of(self.spec) if array == "data" else TIME
+        name = f"{self.spec.name}/{array}"
+        return ArrayReader(self._episode.path / name, layout, self._episode.length(name))
+
+    @cached_property
+    def _values(self) -> ArrayReader:
+        return self.reader("data")
 
     @cached_property
     def _times(self) -> np.ndarray:
@@ -57,8 +74,9 @@ class Stream:
 
     @cached_property
     def _all_times(self) -> np.ndarray:
+        reader = self.reader("time")
         try:
-            return np.asarray(self.array("time")[:])
+            return reader.rows(0, len(reader))
         except (OSError, ValueError, RuntimeError) as error:
             raise self._damaged(error) from error
 
@@ -101,22 +119,11 @@ class Stream:
         try:
             if layout_of(self.spec).chunk == 1:
                 unique, inverse = np.unique(wanted, return_inverse=True)
-                if len(unique) == unique[-1] - unique[0] + 1:  # a run of frames is three times quicker as a slice
-                    return np.asarray(self.data[int(unique[0]) : int(unique[-1]) + 1])[inverse]
-                return np.stack([np.asarray(self.data[int(i)]) for i in unique])[inverse]
+                return np.concatenate([self._values.rows(i, i + 1) for i in unique.tolist()])[inverse]
             low = int(wanted.min())
-            return np.asarray(self.data[low : int(wanted.max()) + 1])[wanted - low]
+            return self._values.rows(low, int(wanted.max()) + 1)[wanted - low]
         except (OSError, ValueError, RuntimeError) as error:
             raise self._damaged(error) from error
-
-    def array(self, name: str) -> zarr.Array:
-        """The zarr array `data` or `time`, untrimmed."""
-        try:
-            array = self._episode.group[f"{self.spec.name}/{name}"]
-        except KeyError as error:
-            raise self._damaged(error) from error
-        assert isinstance(array, zarr.Array)
-        return array
 
     def _damaged(self, error: Exception) -> StoreError:
         return StoreError(
@@ -137,15 +144,26 @@ class Episode:
         return f"Episode({str(self.path)!r})"
 
     @cached_property
+    def _root(self) -> dict[str, Any]:
+        return load(self.path / "zarr.json", f"episode {self.id}")
+
+    @cached_property
     def document(self) -> dict[str, Any]:
         """Everything that was stored about the episode, as it was sealed."""
         what = f"episode {self.id}"
         try:
-            document = load(self.path / "zarr.json", what)["attributes"][ATTRIBUTE]
+            document = self._root["attributes"][ATTRIBUTE]
             require_version(document, what)
         except (KeyError, TypeError, AttributeError):
             raise StoreError(f"{what}: its zarr.json has no '{ATTRIBUTE}' attribute.") from None
         return document
+
+    def length(self, array: str) -> int:
+        """Samples in an array such as `front/data`, untrimmed."""
+        try:
+            return int(self._root["consolidated_metadata"]["metadata"][array]["shape"][0])
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise StoreError(f"episode {self.id}: its zarr.json does not describe the array '{array}'.") from None
 
     @cached_property
     def group(self) -> zarr.Group:

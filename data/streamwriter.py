@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +25,8 @@ class StreamWriter:
         self.layout = layout_of(spec)
         self.dtype = np.dtype(spec.dtype)
         path = folder.episode / spec.name
-        for directory in (path, path / "data", path / "time"):
-            os.makedirs(directory, exist_ok=True)
+        for directory in (path / "data", path / "time"):
+            directory.mkdir(parents=True, exist_ok=True)
         self.data = ArrayWriter(path / "data", self.layout)
         self.time = ArrayWriter(path / "time", TIME)
         self.meter = StreamMeter(spec)

@@ -10,7 +10,7 @@ import numpy as np
 
 from robot_learning.data.format import EPISODES, OPEN, SUMS, TIME, ArrayLayout, layout_of
 from robot_learning.data.openfolder import OpenFolder
-from robot_learning.data.shards import read_shard
+from robot_learning.data.shardreader import read_shard
 from robot_learning.data.store import Episode, Store
 from robot_learning.errors import StoreError
 
@@ -72,6 +72,11 @@ def _check_episode(episode: Episode) -> Iterator[Problem]:
         return
     damaged, problems = _check_sums(episode)
     yield from problems
+    try:
+        _ = episode.group
+    except StoreError as error:
+        yield Problem(episode.id, None, None, str(error).removeprefix(f"episode {episode.id} "))
+        return
     for spec in contract.streams:
         if not (episode.path / spec.name).is_dir():
             yield Problem(episode.id, spec.name, None, "the stream is missing")
@@ -126,7 +131,7 @@ def _check_array(
 ) -> Iterator[Problem]:
     """Length, and the samples behind each damaged shard."""
     try:
-        length = episode.streams[stream].array(array).shape[0]
+        length = episode.length(f"{stream}/{array}")
     except StoreError as error:
         yield Problem(episode.id, stream, None, str(error))
         return
@@ -156,7 +161,7 @@ def _check_array(
 def _check_content(episode: Episode, name: str, record: dict) -> Iterator[Problem]:
     """What the values say: order of stamps and sequence, holes, NaN."""
     stream = episode.streams[name]
-    times = np.asarray(stream.array("time")[:])
+    times = stream.reader("time").rows(0, record["samples"])
     for column, key in ((0, "stamps"), (2, "sequence numbers")):
         steps = np.diff(times[:, column])
         if (steps <= 0).any():
@@ -168,6 +173,6 @@ def _check_content(episode: Episode, name: str, record: dict) -> Iterator[Proble
             episode.id, name, None, f"{holes} sequence numbers are missing, {record['missing']} were when recorded"
         )
     if record["not_finite"]:
-        data = np.asarray(stream.data[:])
+        data = stream.reader("data").rows(0, record["samples"])
         bad = ~np.isfinite(data).reshape(len(data), -1).all(axis=1)
         yield Problem(episode.id, name, int(np.argmax(bad)), f"NaN or infinite values ({int(bad.sum())} samples)")
