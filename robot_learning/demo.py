@@ -18,6 +18,7 @@ from robot_learning.output import prepare_folder, write_json
 ENV = "panda/lift"
 POLICY = "diffusion_unet_state_small"
 PROGRESS = "progress.json"
+CTRL_C = 130  # the exit code of a command that was stopped so, and tidied up
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,14 @@ def demo(config: DemoConfig, say: Callable[[str], None] = print) -> dict[str, An
 def _run(stage: str, arguments: list[str], config: DemoConfig) -> None:
     """One stage, exactly as its command would."""
     from robot_learning.cli.main import run
+    from robot_learning.training.folder import STATES, saved
 
-    if stage == "train" and (config.training / "train.json").exists():
-        arguments = [*arguments, "--resume"]
-    if code := run(arguments):
+    if stage == "train":  # killed before its first checkpoint, a run has nothing to go on from
+        arguments = [*arguments, "--resume" if saved(config.training, STATES) else "--overwrite"]
+    code = run(arguments)
+    if code == CTRL_C:
+        raise KeyboardInterrupt
+    if code:
         raise UserError(f"the demo's stage '{stage}' ended with exit code {code}; what it said is above.")
 
 
