@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +23,7 @@ from robot_learning.data.writer import EpisodeWriter
 from robot_learning.errors import StoreError, UserError
 
 ACTION = "action_gated"
+SEALERS = 4  # episodes sealed and verified at once: that is mostly waiting for the disk
 IMAGE_PX_MIN = 16  # a (H, W, 3) array is a picture from this side length on
 
 
@@ -119,31 +122,47 @@ def write(data: Source, store: Store, name: str, outcome: str | None, progress: 
     known = {_origin(e.metadata.get("provenance") or {}) for e in store.episodes()}
     written: list[str] = []
     skipped = samples = 0
-    for index in tqdm(range(len(data)), desc=f"import {name}", unit="episode", disable=None if progress else True):
-        episode = data.episode(index)
-        provenance = {
-            "source": name,
-            "source_episode": index,
-            "action_sha256": hashlib.sha256(np.ascontiguousarray(episode.values[ACTION]).data).hexdigest(),
-            "stamps": f"synthesised from the step number at {data.contract.policy_rate_hz:g} Hz: the source has none",
-            **episode.provenance,
-        }
-        if _origin(provenance) in known:
-            skipped += 1
-            continue
-        absent = [s.name for s in data.contract.streams if not len(episode.values.get(s.name, ()))]
-        metadata = {"task": data.task, "operator": "", "provenance": provenance, "absent_streams": absent}
-        writer = EpisodeWriter(store, data.contract, metadata)
-        try:
-            writer.append(_samples(data.contract, episode.values))
-            sealed = writer.seal(outcome, "imported")
-        except BaseException:
-            writer.discard()
-            raise
-        verify(store, sealed, episode.values)
-        written.append(sealed.id)
-        samples += sum(len(v) for v in episode.values.values())
+    shown = tqdm(range(len(data)), desc=f"import {name}", unit="episode", disable=None if progress else True)
+    stamps = f"synthesised from the step number at {data.contract.policy_rate_hz:g} Hz: the source has none"
+    pending: deque[Future[str]] = deque()
+    with ThreadPoolExecutor(SEALERS) as pool:
+        for index in shown:
+            episode = data.episode(index)
+            provenance = {
+                "source": name,
+                "source_episode": index,
+                "action_sha256": hashlib.sha256(np.ascontiguousarray(episode.values[ACTION]).data).hexdigest(),
+                "stamps": stamps,
+                **episode.provenance,
+            }
+            if _origin(provenance) in known:
+                skipped += 1
+                continue
+            absent = [s.name for s in data.contract.streams if not len(episode.values.get(s.name, ()))]
+            metadata = {"task": data.task, "operator": "", "provenance": provenance, "absent_streams": absent}
+            writer = EpisodeWriter(store, data.contract, metadata)
+            try:
+                writer.append(_samples(data.contract, episode.values))
+            except BaseException:
+                writer.discard()
+                raise
+            pending.append(pool.submit(_finish, store, writer, episode.values, outcome))
+            samples += sum(len(v) for v in episode.values.values())
+            if len(pending) == SEALERS:
+                written.append(pending.popleft().result())
+        written += [future.result() for future in pending]
     return ImportReport(written, skipped, samples, list(data.notes))
+
+
+def _finish(store: Store, writer: EpisodeWriter, values: Mapping[str, np.ndarray], outcome: str | None) -> str:
+    """Seal, verify, and return the id."""
+    try:
+        sealed = writer.seal(outcome, "imported")
+    except BaseException:
+        writer.discard()
+        raise
+    verify(store, sealed, values)
+    return sealed.id
 
 
 def _origin(provenance: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -41,7 +41,7 @@ class ReplaySource:
             return
         if "action" not in self._arrays:
             raise UserError(f"{path} has no data/action; it has {self._keys()}.")
-        rate = require_rate(rate_hz, f"{path} (a replay buffer imported without --layout)")
+        rate = require_rate(rate_hz, f"{path}, imported without --layout,")
         kinds = {}
         for key, array in self._arrays.items():
             shape, dtype = array.shape[1:], array.dtype.name

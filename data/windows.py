@@ -18,7 +18,7 @@ from robot_learning.data.alignment import NEVER_NS, StreamSource, align
 from robot_learning.errors import StoreError, UserError
 
 
-class StaleObservation(UserError):  # noqa: N818 - named for what is stale
+class StaleObservation(UserError):
     """A feature has no sample that is young enough; a policy must not act on it.
 
     Attributes:
