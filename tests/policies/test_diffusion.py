@@ -43,10 +43,10 @@ def learn_by_heart(config, steps):
     two = batch(contract, policy.view, 2)
     two["observation"]["joints"] = torch.tensor([-2.5, 2.5])[:, None, None].expand(2, 2, 3).contiguous()
     many = {
-        "observation": {"joints": two["observation"]["joints"].repeat(8, 1, 1)},
-        "action": two["action"].repeat(8, 1, 1),
+        "observation": {"joints": two["observation"]["joints"].repeat(16, 1, 1)},
+        "action": two["action"].repeat(16, 1, 1),
     }
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=4e-3, fused=True)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=5e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -44,14 +44,10 @@ def contract(image=False):
     ]
     if image:
         streams.append(
-            StreamSpec(
-                name="camera", shape=(64, 64, 3), dtype="uint8", unit="rgb", rate_hz=RATE_HZ, codec="lossless"
-            )
+            StreamSpec(name="camera", shape=(64, 64, 3), dtype="uint8", unit="rgb", rate_hz=RATE_HZ, codec="lossless")
         )
         features.append(feature("camera", role="observation"))
-    return Contract(
-        rig="toy", robot="point", policy_rate_hz=RATE_HZ, streams=tuple(streams), features=tuple(features)
-    )
+    return Contract(rig="toy", robot="point", policy_rate_hz=RATE_HZ, streams=tuple(streams), features=tuple(features))
 
 
 def picture(position, goal):
