@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -70,6 +71,8 @@ def share_out(
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Processes started here never see Ctrl-C, which is for the parent; it tells them in its own way."""
+    # Starting a first process starts this one, too, which unblocks SIGINT behind our back.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -11,7 +11,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("robot_learning", "numpy", "zarr", "torch", "diffusers", "mujoco", "gymnasium", "robosuite", "metaworld")
+PACKAGES = (
+    "robot_learning",
+    "numpy",
+    "zarr",
+    "torch",
+    "diffusers",
+    "mujoco",
+    "gymnasium",
+    "robosuite",
+    "metaworld",
+    "gym-pusht",
+)
 
 
 def provenance() -> dict[str, Any]:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robot_learning.errors import ConfigError, UserError
+from robot_learning.errors import ConfigError
 from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
 if TYPE_CHECKING:
     from robot_learning.data.store import Store
     from robot_learning.sim.recording import Demonstration, Job
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 10.0  # for a worker to throw its open episode away
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,8 @@ def collect(config: CollectConfig) -> Collected:
     from tqdm import tqdm
 
     from robot_learning.data.store import Store
+    from robot_learning.pool import share_out
+    from robot_learning.sim.recording import demonstrating
 
     job = _job(config)
     present = _present(Store.open_or_create(config.store), job) & set(config.seeds)
@@ -100,7 +97,7 @@ def collect(config: CollectConfig) -> Collected:
     began, interrupted = time.monotonic(), False
     with tqdm(total=config.episodes, initial=len(present), desc=config.env, unit="episode") as bar:
         try:
-            for done in _record_all(job, missing, config.workers):
+            for done in share_out(demonstrating, (job,), missing, config.workers, _PATIENCE_S):
                 new.append(done)
                 bar.set_postfix_str(f"success {sum(d.success for d in new)}/{len(new)}", refresh=False)
                 bar.update()
@@ -135,81 +132,3 @@ def _present(store: Store, job: Job) -> set[int]:
         if same and about["outcome"] is not None:
             seeds.add(origin["seed"])
     return seeds
-
-
-def _record_all(job: Job, seeds: Sequence[int], workers: int) -> Iterator[Demonstration]:
-    """Record each seed in one of several processes; yields in the order in which they are done.
-
-    A worker that finds its connection closed, because Ctrl-C ended the loop or because this process
-    was killed, throws its open episode away.
-    """
-    context = multiprocessing.get_context("spawn")
-    waiting = list(reversed(seeds))
-    processes: dict[Connection, Any] = {}
-    try:
-        for _ in range(min(workers, len(seeds))):
-            mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(job, theirs), daemon=True)
-            with _without_interrupts():
-                process.start()
-            theirs.close()
-            processes[mine] = process
-            mine.send(waiting.pop())
-        busy = set(processes)
-        while busy:
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
-                yield _receive(connection, processes[connection])
-                if waiting:
-                    connection.send(waiting.pop())
-                else:
-                    busy.remove(connection)
-    finally:
-        for connection in processes:
-            connection.close()
-        for process in processes.values():
-            process.join(_PATIENCE_S)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes started here never see Ctrl-C, which is for the parent; it tells them in its own way."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _receive(connection: Connection, process: Any) -> Demonstration:
-    try:
-        answer = connection.recv()
-    except (EOFError, ConnectionResetError):
-        process.join(_PATIENCE_S)
-        raise UserError(
-            f"a recording process ended with exit code {process.exitcode} (its message, if any, is above); where "
-            "memory is short, use fewer --workers. The same command goes on from here."
-        ) from None
-    if isinstance(answer, UserError):
-        raise answer
-    return answer
-
-
-def _serve(job: Job, connection: Connection) -> None:
-    """A worker process: seeds come in, demonstrations go out, until the other end is closed."""
-    from robot_learning.sim.recording import Demonstrator, Stopped
-
-    demonstrator = None
-    try:
-        while True:
-            seed = connection.recv()
-            demonstrator = demonstrator or Demonstrator(job)
-            # While an episode runs nothing is sent, so that anything to read means: closed.
-            connection.send(demonstrator.record(seed, stop=connection.poll))
-    except (Stopped, EOFError, BrokenPipeError, ConnectionResetError):
-        pass
-    except UserError as error:
-        connection.send(UserError(str(error)))  # subclasses with arguments of their own don't survive the trip
-    finally:
-        if demonstrator:
-            demonstrator.close()

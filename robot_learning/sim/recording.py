@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from robot_learning.data.recorder import Recorder
 from robot_learning.data.sample import Sample
 from robot_learning.data.store import Store
 from robot_learning.errors import StoreError
+from robot_learning.pool import Stop, Stopped, Work
 from robot_learning.sim.base import Expert, SimEnv
 from robot_learning.sim.registry import make
 
@@ -51,7 +53,7 @@ class Demonstration:
     """What became of one seed.
 
     Attributes:
-        id: the episode's; None where it was thrown away.
+        id: the episode's; None where it was thrown away: as asked, or because its first action was refused.
         seconds: simulated time [s].
     """
 
@@ -59,10 +61,6 @@ class Demonstration:
     success: bool
     id: str | None
     seconds: float
-
-
-class Stopped(Exception):  # it tells no error
-    """Recording was asked to stop; the open episode has been thrown away."""
 
 
 class Demonstrator:
@@ -85,7 +83,7 @@ class Demonstrator:
             if spec.name not in given and not spec.name.startswith("action_")
         ]
 
-    def record(self, seed: int, stop: Callable[[], bool]) -> Demonstration:
+    def record(self, seed: int, stop: Stop) -> Demonstration:
         """Record the episode of one seed.
 
         Args:
@@ -108,7 +106,7 @@ class Demonstrator:
             recorder.discard()
             raise
         seconds = self._env.now_ns / NS_PER_S
-        if job.only_successes and not success:
+        if not tapped.steps or (job.only_successes and not success):  # refused at once: there is nothing to keep
             recorder.discard()
             return Demonstration(seed, False, None, seconds)
         recorder.stop("success" if success else "failure", ended)
@@ -119,6 +117,16 @@ class Demonstrator:
         self._env.close()
 
 
+@contextmanager
+def demonstrating(job: Job) -> Iterator[Work]:
+    """A demonstrator as the pool's processes keep it: seeds come in, demonstrations go out."""
+    demonstrator = Demonstrator(job)
+    try:
+        yield demonstrator.record
+    finally:
+        demonstrator.close()
+
+
 class _Lost(Exception):  # turned into a StoreError that says why
     """The recorder took a sample no more."""
 
@@ -126,10 +134,11 @@ class _Lost(Exception):  # turned into a StoreError that says why
 class _Tapped(SimEnv):
     """An environment whose samples also go to the recorder, whoever reads them."""
 
-    def __init__(self, env: SimEnv, recorder: Recorder, stop: Callable[[], bool]) -> None:
+    def __init__(self, env: SimEnv, recorder: Recorder, stop: Stop) -> None:
         self._env, self._recorder, self._stop = env, recorder, stop
         self.contract, self.name, self.task, self.max_steps = env.contract, env.name, env.task, env.max_steps
         self.action_space, self.observation_space = env.action_space, env.observation_space
+        self.steps = 0
 
     @property
     def now_ns(self) -> int:
@@ -141,7 +150,9 @@ class _Tapped(SimEnv):
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], Any, bool, bool, dict]:
         if self._stop():
             raise Stopped
-        return self._env.step(action)
+        result = self._env.step(action)
+        self.steps += 1
+        return result
 
     def samples(self) -> list[Sample]:
         samples = self._env.samples()
