@@ -7,7 +7,6 @@ ever changed, so that the history stays. Writing one is atomic, and two editors 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,8 +103,7 @@ def edit(store: Store, episode: str, *, editor: str = "", note: str = "", **chan
 def _add(directory: Path, content: bytes) -> None:
     """Give the record the next free number; a link fails where another editor was quicker."""
     directory.mkdir(exist_ok=True)
-    draft = directory / f".{os.getpid()}.draft"
-    files.write(draft, content)
+    draft = files.write_draft(directory, content)
     while True:
         numbers = [int(path.stem) for path in directory.glob("*.json")]
         try:

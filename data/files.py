@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,10 +130,16 @@ def write(path: Path, data: bytes) -> None:
         close(fd)
 
 
+def write_draft(directory: Path, data: bytes) -> Path:
+    """A synced file under a name that nobody else uses, to be renamed or linked to its own."""
+    draft = directory / f".{secrets.token_hex(8)}.draft"
+    write(draft, data)
+    return draft
+
+
 def replace(path: Path, data: bytes) -> None:
     """Write a whole file so that readers see the old content or the new, never a part."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    write(draft, data)
+    draft = write_draft(path.parent, data)
     os.rename(draft, path)
     sync_directory(path.parent)
 

@@ -125,9 +125,9 @@ class Recorder:
         sample = sample._replace(data=np.array(sample.data))
         queue = self._queues[sample.stream]
         with self._condition:
-            queue.offered += 1
             while wait and len(queue.samples) >= queue.capacity and not self._ended:
                 self._condition.wait(POLL_S)
+            queue.offered += 1
             if self._ended or len(queue.samples) >= queue.capacity:
                 queue.dropped += 1
                 return False

@@ -141,21 +141,18 @@ def _check_array(
         )
     for shard in range(-(-length // layout.shard)):
         name = f"{stream}/{array}/{layout.shard_name.format(shard)}"
-        if not ({name, "*"} & damaged) or not (episode.path / name).exists():
+        if not {name, "*"} & damaged:
             continue
-        first = shard * layout.shard
-        chunks = -(-min(layout.shard, length - first) // layout.chunk)
+        first, last = shard * layout.shard, min((shard + 1) * layout.shard, length) - 1
         try:
-            for i, chunk in enumerate(read_shard(episode.path / name, chunks)):
-                if chunk is None:
-                    yield Problem(episode.id, stream, first + i * layout.chunk, f"{array} is damaged")
-        except ValueError as error:
-            yield Problem(
-                episode.id,
-                stream,
-                first,
-                f"{array} can't be read up to sample {min(first + layout.shard, length) - 1}: {error}",
-            )
+            chunks = read_shard(episode.path / name, (last - first) // layout.chunk + 1)
+        except (OSError, ValueError) as error:
+            reason = "its file is missing" if isinstance(error, FileNotFoundError) else error
+            yield Problem(episode.id, stream, first, f"{array} can't be read from here to sample {last}: {reason}")
+            continue
+        for i, chunk in enumerate(chunks):
+            if chunk is None:
+                yield Problem(episode.id, stream, first + i * layout.chunk, f"{array} is damaged")
 
 
 def _check_content(episode: Episode, name: str, record: dict) -> Iterator[Problem]:
