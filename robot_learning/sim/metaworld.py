@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from robot_learning.drivers.mujoco.gl import choose_backend
 from robot_learning.sim.adapter import Adapter, build_contract
 from robot_learning.sim.metaworld_tasks import INSTRUCTIONS
 
@@ -54,6 +55,7 @@ class MetaWorldEnv(Adapter):
     """One of `TASKS`. Success is the task's own; the episode ends with it."""
 
     def __init__(self, task: str, cameras: bool) -> None:
+        choose_backend()  # before anything imports mujoco
         from metaworld.env_dict import ENV_CLS_MAP
 
         one = np.ones(4)

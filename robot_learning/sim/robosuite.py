@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from robot_learning.drivers.mujoco.gl import choose_backend
 from robot_learning.sim.adapter import Adapter, build_contract
 from robot_learning.sim.base import Expert
 
@@ -191,6 +192,7 @@ def _library() -> tuple[Any, Any]:
     """robosuite without its notices about parts that aren't needed here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    choose_backend()  # before anything imports mujoco
     try:
         import robosuite
         from robosuite import controllers
