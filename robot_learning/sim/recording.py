@@ -20,6 +20,9 @@ from robot_learning.sim.base import Expert, SimEnv
 from robot_learning.sim.registry import make
 
 EXPERT = "expert"
+# A demonstration that ends at the very step of success teaches to stop a hair's breadth before it: what a chunk
+# predicts beyond the episode's end is its last action. So the expert goes on for a while.
+AFTER_SUCCESS_S = 0.6
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ _Act = Callable[[SimEnv, int], tuple[bool, str]]
 def _expert(env: SimEnv) -> _Act:
     """Episodes by the scripted expert; whether each succeeded, and how it ended."""
     expert = env.expert()
+    more = round(AFTER_SUCCESS_S * env.contract.policy_rate_hz)
 
     def act(env: SimEnv, seed: int) -> tuple[bool, str]:
         env.reset(seed=seed)
@@ -183,9 +187,13 @@ def _expert(env: SimEnv) -> _Act:
             _, _, terminated, truncated, info = env.step(expert.act())
             env.samples()
             if info["success"]:
-                return True, "success"
+                break
             if terminated or truncated:
                 return False, "failure" if terminated else "time limit"
+        for _ in range(more):
+            env.step(expert.act())
+            env.samples()
+        return True, "success"
 
     return act
 
