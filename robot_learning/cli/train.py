@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 128 + signal.Signals[result.stopped_by]
-    print(f"trained {result.step} steps: {result.checkpoint}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"trained {result.step} steps: {result.checkpoint}")
     return 0
 
 

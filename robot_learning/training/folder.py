@@ -24,6 +24,7 @@ class RunRecord:
         snapshot: hash of its data.
         train_episodes, val_episodes: ids.
         windows: how many it trains on.
+        processes: how many train together; each adds a batch to every step.
     """
 
     config: TrainConfig
@@ -31,6 +32,7 @@ class RunRecord:
     train_episodes: tuple[str, ...]
     val_episodes: tuple[str, ...]
     windows: int
+    processes: int
 
     def facts(self) -> dict[str, object]:
         """All but the configuration, JSON-ready."""
@@ -52,7 +54,7 @@ class RunRecord:
             content = json.loads(path.read_text(encoding="utf-8"))
             config = TrainConfig.from_json(content["config"], str(path))
             train, held_out = tuple(content["train_episodes"]), tuple(content["val_episodes"])
-            return RunRecord(config, content["snapshot"], train, held_out, content["windows"])
+            return RunRecord(config, content["snapshot"], train, held_out, content["windows"], content["processes"])
         except FileNotFoundError:
             raise StoreError(f"there is no run to resume in {output}: it has no {RECORD}.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -82,7 +84,7 @@ def clear(output: Path) -> None:
         (output / name).unlink(missing_ok=True)
 
 
-def prepare_resume(config: TrainConfig, record: RunRecord, output: Path) -> None:
+def prepare_resume(config: TrainConfig, record: RunRecord, output: Path, processes: int) -> None:
     """Check that the run can go on, and remove checkpoints that are later than the state it goes on from.
 
     Raises:
@@ -90,6 +92,11 @@ def prepare_resume(config: TrainConfig, record: RunRecord, output: Path) -> None
         StoreError: there is no state.
     """
     require_same(config, record.config)
+    if processes != record.processes:
+        raise ConfigError(
+            f"the run in {output} began with {record.processes} processes, now there are {processes}: each step would "
+            "see other data; launch as many, or train anew into another --output."
+        )
     if not (states := saved(output, STATES)):
         raise StoreError(f"{output} holds no training state, so there is nothing to resume; use --overwrite.")
     prepare_folder(output)

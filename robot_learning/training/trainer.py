@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import os
 import shutil
 import sys
 import time
@@ -64,7 +65,14 @@ def _accelerator(precision: str) -> Accelerator:
     if precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError("precision fp16 needs a GPU; use bf16 or no.")
     AcceleratorState._reset_state()  # a second run in one process may have another precision
-    return Accelerator(mixed_precision=precision)
+    accelerator = Accelerator(mixed_precision=precision)
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched != accelerator.num_processes:  # each would train alone, into one folder
+        raise ConfigError(
+            f"launched as {launched} processes, but accelerate joins {accelerator.num_processes}: there are too few "
+            "GPUs; launch fewer, or set ACCELERATE_USE_CPU=true to train on CPUs."
+        )
+    return accelerator
 
 
 class Trainer:
@@ -117,7 +125,7 @@ class Trainer:
         if config.resume:
             record = RunRecord.read(output)
             if self.main:
-                folder.prepare_resume(config, record, output)
+                folder.prepare_resume(config, record, output, self.accelerator.num_processes)
             same = sorted((*record.train_episodes, *record.val_episodes))  # the store may have grown since
             data = prepare(replace(config, episodes=tuple(same), max_episodes=None), self.show)
             if data.cache.snapshot_hash != record.snapshot:
@@ -130,7 +138,10 @@ class Trainer:
         if self.main:
             folder.check_free(output, config.overwrite)
         data = prepare(config, self.show)
-        record = RunRecord(config, data.cache.snapshot_hash, data.train_ids, data.val_ids, len(data.usable))
+        record = RunRecord(
+            config, data.cache.snapshot_hash, data.train_ids, data.val_ids, len(data.usable),
+            self.accelerator.num_processes,
+        )  # fmt: skip
         if self.main:
             folder.clear(output)
             record.write(output)

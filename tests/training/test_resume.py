@@ -16,11 +16,11 @@ from robot_learning.data.edits import edit
 from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import checkpoint
 from robot_learning.training.config import TrainConfig
-from robot_learning.training.folder import RunRecord, require_same
+from robot_learning.training.folder import RunRecord, prepare_resume, require_same
 from robot_learning.training.metrics import read_metrics
 from robot_learning.training.trainer import train
 
-LINE = """--steps 120 --batch-size 8 --log-every 7 --validate-every 15 --checkpoint-every 10 --lr 1e-3 --warmup-steps 5
+LINE = """--steps 60 --batch-size 8 --log-every 7 --validate-every 15 --checkpoint-every 10 --lr 1e-3 --warmup-steps 5
 --config.dims 8 16 --config.step-dim 8 --config.Tp 8 --config.Ta 4"""
 OPTIONS = LINE.split()
 
@@ -57,7 +57,7 @@ def uninterrupted(store, tmp_path_factory):
     process = start("--store", store.path, "--output", output, *OPTIONS)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert "00000120" in out
+    assert "00000060" in out
     return output
 
 
@@ -79,7 +79,7 @@ def test_killed_twice_and_resumed_it_ends_with_the_same_bits(store, uninterrupte
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     process = start("--resume", "--output", output)
-    wait_for_state(process, output, 60)
+    wait_for_state(process, output, 30)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -89,7 +89,7 @@ def test_killed_twice_and_resumed_it_ends_with_the_same_bits(store, uninterrupte
     assert process.returncode == 0, err
     files, curve = outcome(output)
     expected_files, expected_curve = outcome(uninterrupted)
-    assert "checkpoints/00000120/model.safetensors" in files
+    assert "checkpoints/00000060/model.safetensors" in files
     assert files == expected_files
     assert curve == expected_curve
     assert [m["step"] for m in curve] == sorted({m["step"] for m in curve})
@@ -169,3 +169,15 @@ def test_a_truncated_state_is_refused(half_done):
 def test_a_folder_without_a_run_is_refused(half_done, tmp_path):
     with pytest.raises(StoreError, match=r"no run to resume in .*: it has no train\.json"):
         train(replace(half_done[1], output=tmp_path / "none"), progress=False)
+
+
+def test_another_number_of_processes_is_refused(half_done):
+    _, config = half_done
+    with pytest.raises(ConfigError, match="began with 1 processes, now there are 2"):
+        prepare_resume(config, RunRecord.read(config.output), config.output, processes=2)
+
+
+def test_processes_that_would_train_alone_are_refused(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="launched as 2 processes, but accelerate joins 1"):
+        train(small_config(store, tmp_path / "run"), progress=False)
