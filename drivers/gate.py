@@ -18,6 +18,14 @@ State = Literal["inactive", "active", "stopped"]
 _FUTURE_NS = 1_000_000  # what two clocks of one machine may differ by
 
 
+class FirstTargetRefused(SafetyError):
+    """The first target is far from the measured pose; `trip` says how far."""
+
+    def __init__(self, trip: Trip) -> None:
+        super().__init__(trip.detail)
+        self.trip = trip
+
+
 @dataclass(frozen=True)
 class GateResult:
     """What became of one command.
@@ -138,7 +146,7 @@ class Gate:
     def command(self, target: Target) -> GateResult:
         """Check one target and, if it may pass, send it to the robot.
 
-        Raises SafetyError for a first target that is far from the measured pose.
+        Raises FirstTargetRefused for a first target that is far from the measured pose.
         """
         trips: list[Trip] = []
         executed: Target | None = None
@@ -149,7 +157,7 @@ class Gate:
             trips.append(refusal.trip)
         self._trips.update(trip.name for trip in trips)
         if trips and trips[-1].name == "first_target":
-            raise SafetyError(trips[-1].detail)
+            raise FirstTargetRefused(trips[-1])
         return GateResult(target, gated, executed, tuple(trips))
 
     def _command(self, target: Target, trips: list[Trip]) -> tuple[Target, Target]:

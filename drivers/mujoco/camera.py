@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import weakref
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,12 +11,13 @@ import mujoco
 import numpy as np
 
 from robot_learning.drivers.interfaces import CameraFrame
-from robot_learning.drivers.mujoco.gl import no_rendering
+from robot_learning.drivers.mujoco.gl import make_context, no_rendering
 from robot_learning.drivers.mujoco.panda import check_cameras
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import CameraConfig
 
-_DEPTH_MAX_MM = 20_000
+_DEPTH_MAX_MM = 65_535
+_BACKGROUND = (186, 199, 213)
 _open: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
 
@@ -37,7 +37,7 @@ class Scene(Protocol):
 class Renderer:
     """Renders named cameras of a scene at one size.
 
-    Without `fine`, multi-sampling, shadows and reflections are off, which is three to four times faster.
+    Without `fine`, multi-sampling, shadows and sky are off, which is three to four times faster.
 
     Args:
         fine: for pictures that people look at.
@@ -49,12 +49,10 @@ class Renderer:
     ) -> None:
         self._world = world
         model = world.model
-        self._size = (height_px, width_px)
+        self._size, self._fine = (height_px, width_px), fine
         samples, model.vis.quality.offsamples = model.vis.quality.offsamples, 4 if fine else 0
         try:
-            if not hasattr(mujoco, "GLContext"):
-                raise RuntimeError(f"MUJOCO_GL is '{os.environ.get('MUJOCO_GL', '')}'")
-            self._gl = mujoco.GLContext(width_px, height_px)
+            self._gl = make_context(width_px, height_px)
             self._gl.make_current()
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
             mujoco.mjr_resizeOffscreen(width_px, height_px, self._context)
@@ -70,8 +68,12 @@ class Renderer:
         # Depth is read with 1 at the near plane and 0 at the far one: floats are finest near 0.
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + model.nsite + 100)
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_HAZE):
-            self._scene.flags[flag] = fine and flag == mujoco.mjtRndFlag.mjRND_SHADOW
+        flags = mujoco.mjtRndFlag
+        for flag in (flags.mjRND_REFLECTION, flags.mjRND_HAZE):
+            self._scene.flags[flag] = False
+        # A sky is a box drawn somewhere before the far plane, with a depth that no camera would measure.
+        for flag in (flags.mjRND_SHADOW, flags.mjRND_SKYBOX):
+            self._scene.flags[flag] = fine
         self._option = mujoco.MjvOption()
         self._option.geomgroup[list(hidden_groups)] = 0
         self._camera = mujoco.MjvCamera()
@@ -79,7 +81,7 @@ class Renderer:
         self._viewport = mujoco.MjrRect(0, 0, width_px, height_px)
 
     def render(self, camera: str, depth: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-        """Colour (H, W, 3) uint8 and, if asked for, depth (H, W) uint16 [mm], 0 beyond 20 m."""
+        """Colour (H, W, 3) uint8 and, if asked for, depth (H, W) uint16 [mm], 0 where nothing is hit."""
         model, data = self._world.model, self._world.data
         self._gl.make_current()
         mujoco.mj_camlight(model, data)
@@ -89,17 +91,18 @@ class Renderer:
         )  # fmt: skip
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         colour = np.empty((*self._size, 3), np.uint8)
-        buffer = np.empty(self._size, np.float32) if depth else None
+        buffer = np.empty(self._size, np.float32)
         mujoco.mjr_readPixels(colour, buffer, self._viewport, self._context)
+        if not self._fine:
+            colour[buffer == 0] = _BACKGROUND
         colour = np.ascontiguousarray(colour[::-1])  # OpenGL's first row is the lowest
-        return colour, None if buffer is None else self._millimetres(buffer[::-1])
+        return colour, self._millimetres(buffer[::-1]) if depth else None
 
     def _millimetres(self, buffer: np.ndarray) -> np.ndarray:
         # A perspective depth buffer is linear in 1/z: 1/z = far^-1 + d (near^-1 - far^-1).
         vis, extent = self._world.model.vis, self._world.model.stat.extent
         near, far = 1 / (vis.map.znear * extent), 1 / (vis.map.zfar * extent)
         mm = 1000 / (far + buffer.astype(np.float64) * (near - far))
-        # A sky is a box that is drawn somewhere before the far plane; as in a real camera, it returns nothing.
         return np.where((buffer > 0) & (mm <= _DEPTH_MAX_MM), np.rint(mm), 0).astype(np.uint16)
 
     def close(self) -> None:
@@ -114,7 +117,7 @@ class Renderer:
         self.close()
 
 
-def intrinsics(world: World, camera: str, width_px: int, height_px: int) -> np.ndarray:
+def intrinsics(world: Scene, camera: str, width_px: int, height_px: int) -> np.ndarray:
     """The pinhole matrix (3, 3) [px] of a camera; pixel centres are at whole numbers plus a half."""
     f = height_px / 2 / np.tan(np.deg2rad(world.model.camera(camera).fovy[0]) / 2)
     return np.array([[f, 0, width_px / 2], [0, f, height_px / 2], [0, 0, 1]])

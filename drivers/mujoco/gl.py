@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib
 import os
+from typing import Any
 
 from robot_learning.errors import UserError
 
@@ -18,6 +20,13 @@ def choose_backend() -> None:
         if ctypes.util.find_library(library):
             os.environ["MUJOCO_GL"] = name
             return
+
+
+def make_context(width_px: int, height_px: int) -> Any:
+    """An OpenGL context of the chosen kind, even where `import mujoco` came before the choice."""
+    name = os.environ.get("MUJOCO_GL", "").lower()
+    module = importlib.import_module(f"mujoco.{name}" if name in ("egl", "osmesa") else "mujoco")
+    return module.GLContext(width_px, height_px)
 
 
 def no_rendering(cause: Exception | str) -> UserError:

@@ -174,7 +174,7 @@ def scene_xml(objects: str = "") -> str:
   <size memory="4M"/>
   <visual>
     <global offwidth="1280" offheight="960"/>
-    <headlight ambient="0.45 0.45 0.45" diffuse="0.45 0.45 0.45" specular="0.1 0.1 0.1"/>
+    <headlight ambient="0.38 0.38 0.38" diffuse="0.32 0.32 0.32" specular="0.1 0.1 0.1"/>
     <map znear="0.005" zfar="4"/>
   </visual>
   <statistic center="0.4 0 0.2" extent="1"/>

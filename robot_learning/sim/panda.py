@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from robot_learning.clock import seconds_to_ns
 from robot_learning.contract import StreamSpec
 from robot_learning.data.sample import Sample
-from robot_learning.drivers.gate import Gate, GateResult
+from robot_learning.drivers.gate import FirstTargetRefused, Gate, GateResult
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
 from robot_learning.drivers.mujoco.camera import MujocoCamera, Renderer
 from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M, check_cameras, scene_xml
 from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
-from robot_learning.errors import SafetyError, unknown_name
+from robot_learning.errors import unknown_name
 from robot_learning.rig import AlignmentConfig, Rig, load_rig
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.sim.base import SimEnv
@@ -72,7 +72,8 @@ class PandaEnv(SimEnv):
         self.action_space = self._action_space()
         shown = [self._specs[f.stream] for f in self.contract.observations]
         self._shown = [spec.name for spec in shown if cameras or spec.unit not in ("rgb", "depth_mm")]
-        self.observation_space = gymnasium.spaces.Dict({name: _space(self._specs[name]) for name in self._shown})
+        spaces: dict[str, gymnasium.Space[Any]] = {name: _space(self._specs[name]) for name in self._shown}
+        self.observation_space = cast(Any, gymnasium.spaces.Dict(spaces))
 
     @property
     def now_ns(self) -> int:
@@ -146,8 +147,8 @@ class PandaEnv(SimEnv):
     def _command(self, target: Target) -> tuple[Target, Target, tuple]:
         try:
             result = self.gate.command(target)
-        except SafetyError:
-            result = GateResult(target, None, None, ())
+        except FirstTargetRefused as refused:
+            result = GateResult(target, None, None, (refused.trip,))
         if result.gated is not None and result.executed is not None:
             return result.gated, result.executed, result.trips
         held = self.gate.reference(self.now_ns) or self._measured()

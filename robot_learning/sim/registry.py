@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from types import ModuleType
 
 from robot_learning.errors import UserError, unknown_name
@@ -40,6 +39,8 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
     try:
         env: SimEnv = _module(family).make(task or family, cameras)
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("robot_learning"):
+            raise
         raise UserError(
             f"{name} needs the library '{error.name}', which is not installed; run pip install 'robot_learning[sim]'."
         ) from None
@@ -55,8 +56,6 @@ def require(name: str) -> None:
 
 
 def _names_of(family: str) -> list[str]:
-    if importlib.util.find_spec(_FAMILIES[family]) is None:
-        return []
     tasks = _PANDA_TASKS if family == "panda" else _module(family).TASKS
     return [task if task == family else f"{family}/{task}" for task in tasks]
 

@@ -44,9 +44,9 @@ def names(result) -> list[str]:
 def test_a_target_within_limits_passes_unchanged():
     bench = Bench()
     for k in range(1, 10):
-        result = bench.ee(START + [0.01 * k, 0, 0])
+        result = bench.ee(START + np.array([0.01 * k, 0, 0]))
         assert not result.trips
-        np.testing.assert_array_equal(result.gated.position, START + [0.01 * k, 0, 0])
+        np.testing.assert_array_equal(result.gated.position, START + np.array([0.01 * k, 0, 0]))
         np.testing.assert_allclose(result.gated.rotation_6d, DOWN_6D, atol=1e-12)
         assert result.executed is bench.robot.commands[-1]
 
@@ -114,10 +114,10 @@ def test_the_kind_of_command_does_not_change_while_active():
 def test_a_far_first_target_is_refused_and_a_near_one_accepted_after_it():
     bench = Bench()
     with pytest.raises(SafetyError, match="begin where the robot is"):
-        bench.ee(START + [0.06, 0, 0])
+        bench.ee(START + np.array([0.06, 0, 0]))
     assert bench.robot.commands == []
     assert bench.gate.trips == {"first_target": 1}
-    assert bench.ee(START + [0.004, 0, 0]).gated is not None
+    assert bench.ee(START + np.array([0.004, 0, 0])).gated is not None
 
 
 def test_a_first_target_turned_far_is_refused():
@@ -150,10 +150,24 @@ def test_a_target_beyond_the_workspace_is_clipped_to_its_face():
     assert result.gated.position[2] >= LIMITS.workspace_min_m[2]
 
 
+@pytest.mark.parametrize("wait_s", [0.05, 0.02])
+@pytest.mark.parametrize("speed", [0.2, 0.27, 0.35, 0.43, 0.6])
+def test_a_stream_of_targets_that_runs_into_a_wall_always_leaves_room_to_stop(speed, wait_s):
+    bench = Bench()
+    bench.ee()
+    last, wall, a = START, LIMITS.workspace_max_m[1], LIMITS.ee_acceleration_max_m_s2
+    for k in range(1, 200):
+        gated = bench.ee(START + np.array([0, speed * wait_s * k, 0]), wait_s=wait_s).gated
+        v = (gated.position[1] - last[1]) / wait_s
+        assert gated.position[1] + v * abs(v) / (2 * a) <= wall + 1e-9
+        last = gated.position
+    assert last[1] == pytest.approx(wall, abs=1e-6)
+
+
 def test_a_refusing_rig_sends_nothing_that_breaks_a_limit():
     bench = Bench(refusing())
     bench.ee()
-    for position in ([0.5, 0.0, -1.0], START + [0.1, 0, 0]):
+    for position in ([0.5, 0.0, -1.0], START + np.array([0.1, 0, 0])):
         result = bench.ee(position)
         assert result.gated is None
         assert names(result)[-1] == "refused"
@@ -171,7 +185,7 @@ def test_the_gripper_width_is_clipped():
 def test_a_robot_that_does_not_follow_holds_the_reference_back():
     bench = Bench(follows=0.0)
     for k in range(100):
-        result = bench.ee(START + [0, 0, min(0.25, 0.005 * k)])
+        result = bench.ee(START + np.array([0, 0, min(0.25, 0.005 * k)]))
     assert "tracking" in bench.gate.trips
     reference = bench.gate.reference(0)
     assert np.linalg.norm(reference.position - START) <= LIMITS.tracking_distance_max_m + 1e-9
@@ -182,7 +196,7 @@ def test_joint_targets_are_held_to_range_speed_and_workspace():
     low, high = np.array(LIMITS.joint_position_min_rad), np.array(LIMITS.joint_position_max_rad)
     bench = Bench(kinematics=lambda q: np.array([0.5, q[0], 0.3]))
     bench.joints()
-    last, wanted = HOME, HOME + [2.0, 0, 0, 3.0, 0, 0, 0]
+    last, wanted = HOME, HOME + np.array([2.0, 0, 0, 3.0, 0, 0, 0])
     for _ in range(100):
         result = bench.joints(wanted)
         if result.gated is None:
