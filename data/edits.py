@@ -112,8 +112,8 @@ def _add(directory: Path, content: bytes) -> None:
         except FileExistsError:
             continue
     files.remove(draft)
-    files.sync_directory(directory)
-    files.sync_directory(directory.parent)
+    files.sync_path(directory)
+    files.sync_path(directory.parent)
 
 
 def _records(store: Path, episode: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Recording: bounded queues in front of a thread that encodes and writes."""
+"""Recording: bounded queues in front of a thread that encodes and writes, and one that syncs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from robot_learning.data.streamwriter import check_sample
 from robot_learning.data.writer import EpisodeWriter, check_ending
 from robot_learning.errors import StoreError
 
-FLUSH_S = 0.5  # half of what may be lost at most: a flush may itself take a while
+FLUSH_S = 0.5  # half of what may be lost at most, for the process may be held up
 POLL_S = 0.02
 QUEUE_SAMPLES_MIN = 8
 DISK_RESERVE_BYTES = 1_000_000_000
@@ -101,7 +101,10 @@ class Recorder:
         self._stopping = False
         self._busy_s = 0.0
         self._thread = threading.Thread(target=self._work, name=f"record {self._writer.id}", daemon=True)
+        self._sync_error: BaseException | None = None
+        self._sync_thread = threading.Thread(target=self._sync, name=f"sync {self._writer.id}", daemon=True)
         self._thread.start()
+        self._sync_thread.start()
         return self._writer.id
 
     def record(self, sample: Sample) -> bool:
@@ -180,6 +183,7 @@ class Recorder:
             self._stopping = True
             self._condition.notify_all()
         self._thread.join()
+        self._sync_thread.join()
         return self._writer
 
     def _work(self) -> None:
@@ -196,6 +200,8 @@ class Recorder:
                     queue.samples.clear()
                 self._condition.notify_all()
             try:
+                if self._sync_error is not None:
+                    raise self._sync_error
                 self._writer.append(batch)
                 if stopping or time.monotonic() - flushed >= FLUSH_S:
                     self._writer.flush()
@@ -207,6 +213,18 @@ class Recorder:
                 self._busy_s = time.thread_time()
             if stopping:
                 return
+
+    def _sync(self) -> None:
+        """The sync thread: a disk that is slow to confirm must not hold up the writer."""
+        assert self._writer is not None
+        while not self._stopping:
+            try:
+                self._writer.sync()
+            except BaseException as error:
+                self._sync_error = error
+                return
+            with self._condition:
+                self._condition.wait_for(lambda: self._stopping, FLUSH_S)
 
     def _fail(self, error: BaseException) -> None:
         """End the episode; what was offered and is not in the writer counts as dropped."""

@@ -45,7 +45,7 @@ def seal(
 
     def put(name: str, document: dict[str, Any]) -> None:
         content = dump(document)
-        files.write(folder.episode / name, content)
+        files.write(folder.episode / name, content, durable=False)
         sums[name] = hashlib.sha256(content).hexdigest()
 
     for stream in streams:
@@ -61,10 +61,9 @@ def seal(
     consolidated = {"kind": "inline", "must_understand": False, "metadata": nodes}
     put("zarr.json", {**group_metadata({ATTRIBUTE: episode}), "consolidated_metadata": consolidated})
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    files.write(folder.episode / SUMS, lines.encode())
+    files.write(folder.episode / SUMS, lines.encode(), durable=False)
 
-    for node in (*nodes, ""):
-        files.sync_directory(folder.episode / node)
+    files.sync_all([folder.episode, *folder.episode.rglob("*")])
     files.rename(folder.episode, store / EPISODES / folder.id)
-    files.sync_directory(store / EPISODES)
+    files.sync_path(store / EPISODES)
     folder.remove()

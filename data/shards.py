@@ -27,6 +27,7 @@ class ArrayWriter:
     Attributes:
         count: samples stored, those still in the tail of the last block included.
         sums: SHA-256 of each finished shard, by file name.
+        unsynced: shards that changed; whoever syncs them takes them out.
     """
 
     def __init__(self, directory: Path, layout: ArrayLayout) -> None:
@@ -39,7 +40,7 @@ class ArrayWriter:
         self._lengths: list[int] = []
         self._offset = 0
         self._hash = hashlib.sha256()
-        self._dirty = False
+        self.unsynced: set[Path] = set()
 
     def append_encoded(self, chunk: bytes) -> None:
         """Append one encoded chunk of a layout with one sample per chunk; all of it or, on OSError, nothing."""
@@ -57,14 +58,8 @@ class ArrayWriter:
             self._append_chunk(self.layout.encode(self._tail[: self.layout.chunk]))
             self._tail = self._tail[self.layout.chunk :].copy()
 
-    def sync(self) -> None:
-        """Return once all whole blocks are on the disk."""
-        if self._fd is not None and self._dirty:
-            files.sync(self._fd)
-            self._dirty = False
-
     def finish(self) -> None:
-        """Write the tail, padded to a block with zeros, and the last shard's index; sync and close."""
+        """Write the tail, padded to a block with zeros, and the last shard's index; close, but do not sync."""
         self.drain()
         if len(self._tail):
             block = np.zeros((self.layout.chunk, *self.layout.shape), self.layout.dtype)
@@ -134,7 +129,7 @@ class ArrayWriter:
         self._hash.update(chunk)
         self._lengths.append(len(chunk))
         self._offset += len(chunk)
-        self._dirty = True
+        self.unsynced.add(self.directory / self._name)
 
     def _cut(self) -> None:
         """Drop what a dead writer left behind the chunks taken; a file without any is closed."""
@@ -154,9 +149,8 @@ class ArrayWriter:
         content = index.tobytes()
         footer = content + google_crc32c.value(content).to_bytes(4, "little")
         files.append(self._fd, footer, self._offset)
-        files.sync(self._fd)
         self._hash.update(footer)
         self.sums[self._name] = self._hash.hexdigest()
         files.close(self._fd)
-        self._fd, self._lengths, self._offset, self._dirty = None, [], 0, False
+        self._fd, self._lengths, self._offset = None, [], 0
         self._hash = hashlib.sha256()

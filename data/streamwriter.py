@@ -91,7 +91,7 @@ class StreamWriter:
         return 64 * 1024 + sum(2 * layout.chunk * layout.sample_bytes for layout in (self.layout, TIME))
 
     def finish(self) -> None:
-        """Write all that is left; both arrays are then complete on the disk."""
+        """Write all that is left; both arrays are then complete, though not synced."""
         self.data.finish()
         self.time.finish()
 

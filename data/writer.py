@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_learning import __version__
@@ -36,7 +38,7 @@ def check_ending(outcome: str | None, termination_reason: str) -> None:
 class EpisodeWriter:
     """Writes one episode into `open/<id>/` and seals it. For one thread; several writers need no lock.
 
-    Samples are safe from the death of the process after :meth:`flush`; a sealed episode is whole.
+    Samples survive the death of the process after :meth:`flush`, a power cut after :meth:`sync`.
     """
 
     def __init__(self, store: Store, contract: Contract, metadata: dict[str, Any], clock: Clock | None = None) -> None:
@@ -66,13 +68,15 @@ class EpisodeWriter:
                 self._streams = [StreamWriter(self._folder, spec) for spec in contract.streams]
                 files.reserve(self._folder.ballast, BALLAST_BYTES + sum(s.tail_bytes for s in self._streams))
                 self._journal = JournalWriter(self._folder.journal)
-                files.sync_directory(self._folder.path)
-                files.sync_directory(self._folder.path.parent)
+                files.sync_path(self._folder.path)
+                files.sync_path(self._folder.path.parent)
             except OSError:
                 self._folder.remove()
                 raise
         self._by_name = {s.spec.name: s for s in self._streams}
         self._clips = ClipMeter()
+        self._unsynced: set[Path] = set()
+        self._lock = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -85,7 +89,7 @@ class EpisodeWriter:
         return {s.spec.name: s.count for s in self._streams}
 
     def append(self, samples: Iterable[Sample]) -> None:
-        """Take samples; large ones are encoded and written at once, all are durable after :meth:`flush`.
+        """Take samples; large ones are encoded and written at once, the others by :meth:`flush`.
 
         Raises:
             UnknownName, StoreError: a sample does not fit the contract; it and those behind it are not taken.
@@ -97,17 +101,30 @@ class EpisodeWriter:
                 self._by_name[sample.stream].append(sample)
 
     def flush(self) -> None:
-        """Return once all samples so far are on the disk."""
+        """Hand all samples so far to the operating system: they survive the death of this process."""
         blocks = [b for i, s in enumerate(self._streams) if (b := s.pending(i))]
         if not blocks:
             return
         with files.explained(self._folder.path):
-            for block in blocks:
-                self._streams[block.stream].data.sync()
             self._journal.append(blocks)
             self._absorb(blocks)
             for block in blocks:
                 self._streams[block.stream].drain()
+        with self._lock:
+            self._unsynced.add(self._folder.journal)
+            for stream in self._streams:
+                self._unsynced |= stream.data.unsynced
+                stream.data.unsynced = set()
+
+    def sync(self) -> None:
+        """Return once all that is flushed is on the disk: it survives a power cut.
+
+        May run on another thread than the other methods, because a busy disk can take seconds.
+        """
+        with self._lock:
+            paths, self._unsynced = self._unsynced, set()
+        with files.explained(self._folder.path):
+            files.sync_all(paths)
 
     def _absorb(self, blocks: Iterable[Block]) -> None:
         for block in blocks:

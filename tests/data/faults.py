@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
+from collections.abc import Callable
 from typing import Any
 
 CHANGES = ("pwrite", "ftruncate", "fsync", "rename", "unlink", "rmdir", "mkdir", "link", "posix_fallocate")
@@ -23,6 +25,7 @@ class FaultyOs:
     def __init__(self, mode: str, at: int = 0) -> None:
         self.mode, self.at, self.count = mode, at, 0
         self._armed = False
+        self._lock = threading.Lock()
         self._paths: dict[int, str] = {}
         self._written: dict[str, int] = {}  # size
         self._synced: dict[str, int] = {}  # size at the last sync
@@ -36,27 +39,31 @@ class FaultyOs:
             return function
 
         def change(*args: Any, **kwargs: Any) -> Any:
-            self.count += self._armed
-            if self._armed and self.mode in ("kill", "power") and self.count == self.at:
-                self._die(name, args)
-            if (
-                self._armed
-                and self.mode == "full"
-                and self.count >= self.at
-                and name in ("pwrite", "posix_fallocate", "mkdir", "link")
-            ):
-                if name == "pwrite":
-                    os.pwrite(args[0], bytes(args[1])[: len(args[1]) // 2], args[2])
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            result = None if name == "fsync" else function(*args, **kwargs)  # death by signal needs no real sync
-            self._account(name, args)
-            return result
+            with self._lock:
+                return self._change(name, function, *args, **kwargs)
 
         return change
 
+    def _change(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.count += self._armed
+        if self._armed and self.mode in ("kill", "power") and self.count == self.at:
+            self._die(name, args)
+        if (
+            self._armed
+            and self.mode == "full"
+            and self.count >= self.at
+            and name in ("pwrite", "posix_fallocate", "mkdir", "link")
+        ):
+            if name == "pwrite":
+                os.pwrite(args[0], bytes(args[1])[: len(args[1]) // 2], args[2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        result = None if name == "fsync" else function(*args, **kwargs)  # death by signal needs no real sync
+        self._account(name, args)
+        return result
+
     def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
         fd = os.open(path, flags, mode)
-        self._paths[fd] = str(path)
+        self._paths[fd] = str(path)  # a number in use belongs to one file, whichever thread opened it
         if flags & (os.O_RDWR | os.O_WRONLY):
             size = os.fstat(fd).st_size
             self._written[str(path)] = size

@@ -32,6 +32,7 @@ def write_and_seal(path: str, mode: str, at: int) -> int:
     writer = EpisodeWriter(Store.open(path), CONTRACT, {"task": "test"})
     writer.append(recordings.samples(FLUSHED))
     writer.flush()
+    writer.sync()
     system.arm()
     writer.append(recordings.samples(COUNTS, FLUSHED))
     writer.seal("success", "operator")
