@@ -13,7 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_learning.rotation import matrix_to_rotation_vector, rotation_vector_to_matrix
+from robot_learning.rotation import (
+    matrix_to_rotation_6d,
+    matrix_to_rotation_vector,
+    rotation_6d_to_matrix,
+    rotation_vector_to_matrix,
+)
 
 _REACHED = 1e-9  # [m or rad] below what any robot resolves
 _SLACK = 1 + 1e-9
@@ -182,8 +187,4 @@ class RotationLimiter:
 
 def turn(rotation: np.ndarray, by: np.ndarray) -> np.ndarray:
     """`rotation` (3, 3) turned by the rotation vector `by` (3,) of the base frame, orthonormal again."""
-    m = rotation_vector_to_matrix(by) @ rotation
-    x = m[:, 0] / math.sqrt(m[:, 0] @ m[:, 0])
-    y = m[:, 1] - (x @ m[:, 1]) * x
-    y = y / math.sqrt(y @ y)
-    return np.stack([x, y, np.cross(x, y)], axis=1)
+    return rotation_6d_to_matrix(matrix_to_rotation_6d(rotation_vector_to_matrix(by) @ rotation))

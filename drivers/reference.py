@@ -19,7 +19,8 @@ from robot_learning.rotation import (
 )
 
 Kinematics = Callable[[np.ndarray], np.ndarray]
-_MIN_ROTATION_NORM = 0.1  # shorter 6-D columns, or nearly parallel ones, give no trustworthy rotation
+_MIN_ROTATION_NORM = 0.1  # shorter 6-D columns, or nearly parallel ones, give no trustworthy rotation:
+_MIN_ANGLE_DEFECT = 0.005  # 1 - |cos| of the angle between them, at 6 degrees
 
 
 class Trip(NamedTuple):
@@ -139,7 +140,7 @@ class EeReference:
             norms = np.linalg.norm(r[:3]), np.linalg.norm(r[3:])
         if not (min(norms) > _MIN_ROTATION_NORM and max(norms) < 1 / _MIN_ROTATION_NORM):
             raise Refusal("rotation", "rotation_6d has columns far from unit length", float(min(norms)))
-        if np.linalg.norm(np.cross(r[:3] / norms[0], r[3:] / norms[1])) < _MIN_ROTATION_NORM:
+        if 1 - abs(r[:3] @ r[3:]) / (norms[0] * norms[1]) < _MIN_ANGLE_DEFECT:
             raise Refusal("rotation", "rotation_6d has nearly parallel columns")
         return EeGoal(position, rotation_6d_to_matrix(r))
 

@@ -13,7 +13,13 @@ def rotation_6d_to_matrix(r: np.ndarray) -> np.ndarray:
     x = a / np.linalg.norm(a, axis=-1, keepdims=True)
     y = b - (x * b).sum(-1, keepdims=True) * x
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], axis=-1)
+    m = np.empty((*r.shape[:-1], 3, 3), y.dtype)
+    m[..., 0], m[..., 1] = x, y
+    # x cross y, written out: numpy's cross takes longer than all the rest here, and a gate does this at each command.
+    m[..., 0, 2] = x[..., 1] * y[..., 2] - x[..., 2] * y[..., 1]
+    m[..., 1, 2] = x[..., 2] * y[..., 0] - x[..., 0] * y[..., 2]
+    m[..., 2, 2] = x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]
+    return m
 
 
 def matrix_to_rotation_6d(m: np.ndarray) -> np.ndarray:
