@@ -7,6 +7,7 @@ import numpy as np
 from robot_learning.drivers.interfaces import RobotState
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.sim.panda_tasks.base import (
+    CUBE_M,
     CUBE_STREAMS,
     HALF_M,
     Task,
@@ -24,7 +25,7 @@ CLEARANCE_M = 0.06
 
 
 class Lift(Task):
-    """Done when the cube's centre is 6 cm above where it stood, and the fingers hold it."""
+    """Done when the cube's centre is 6 cm above where it stood, and it is with the tool, not thrown."""
 
     text = "lift the red cube"
     streams = CUBE_STREAMS
@@ -40,7 +41,7 @@ class Lift(Task):
 
     def done(self, objects: dict[str, np.ndarray], robot: RobotState) -> bool:
         cube = objects["cube_position"]
-        return bool(cube[2] - HALF_M > CLEARANCE_M) and is_held(cube, robot)
+        return bool(cube[2] - HALF_M > CLEARANCE_M and np.linalg.norm(robot.ee_position - cube) < CUBE_M)
 
     def expert(self, objects: dict[str, np.ndarray], robot: RobotState) -> Tool:
         cube, yaw = objects["cube_position"], yaw_of(objects["cube_orientation"])
