@@ -42,6 +42,8 @@ def export_robomimic(
     if not chosen:
         raise StoreError(f"{store.path} has no episodes to export.")
     contract = chosen[0].contract
+    if not contract.actions:
+        raise StoreError(f"episode {chosen[0].id} has no action features; robomimic's format needs actions.")
     for episode in chosen[1:]:
         contract.require_match(episode.contract, f"episode {chosen[0].id}", f"episode {episode.id}")
     observed = [f for f in contract.observations if all(len(e.streams[f.stream]) for e in chosen)]
