@@ -17,6 +17,9 @@ from robot_learning.output import prepare_folder, write_json
 
 ENV = "panda/lift"
 POLICY = "diffusion_unet_state_small"
+# An episode takes a second and a half, so chunks are short; joints say nothing that the tool's pose does not.
+OBSERVATIONS = "ee_position ee_orientation gripper_width cube_position cube_orientation"
+HORIZONS = "--config.Tp 8 --config.Ta 4"
 PROGRESS = "progress.json"
 CTRL_C = 130  # the exit code of a command that was stopped so, and tidied up
 
@@ -30,22 +33,21 @@ class DemoConfig:
     Attributes:
         output: Folder for everything.
         demonstrations: How many the scripted expert gives.
-        steps: Optimiser steps [default: the policy preset's].
+        steps: Optimiser steps.
         episodes: How many unseen seeds the policy is evaluated on.
         workers: Processes that simulate.
     """
 
     output: Path = Path("outputs/demo")
     demonstrations: int = 100
-    steps: int | None = None
+    steps: int = 7000
     episodes: int = 100
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
     def __post_init__(self) -> None:
-        for name in ("demonstrations", "episodes", "workers", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"--{name} must be at least 1; got {value}.")
+        for name in ("demonstrations", "steps", "episodes", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} must be at least 1; got {getattr(self, name)}.")
 
     @property
     def store(self) -> Path:
@@ -65,11 +67,11 @@ class DemoConfig:
     def commands(self) -> dict[str, list[str]]:
         """Stage to the arguments of `robot-learning`."""
         store, training, evaluation = (shlex.quote(str(p)) for p in (self.store, self.training, self.evaluation))
-        steps = f"--steps {self.steps}" if self.steps else ""
         lines = {
             "collect": f"collect --env {ENV} --episodes {self.demonstrations} --workers {self.workers} --store {store}",
             "check": f"data check {store}",
-            "train": f"train --store {store} --policy {POLICY} {steps} --output {training}",
+            "train": f"train --store {store} --policy {POLICY} {HORIZONS} --steps {self.steps} "
+            f"--observations {OBSERVATIONS} --output {training}",
             "evaluate": f"evaluate --checkpoint {training} --env {ENV} --episodes {self.episodes} "
             f"--workers {self.workers} --output {evaluation}",
         }

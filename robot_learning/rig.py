@@ -21,10 +21,17 @@ JOINT_ACTION_UNIT = f"rad[{JOINTS}] m[1]"
 
 
 class RobotConfig(Frozen):
-    """The arm: which driver, which kind of command, how often its state is read."""
+    """The arm: which driver, which kind of command, how often its state is read.
+
+    Attributes:
+        gripper: `width` follows the commanded width; `open_close` closes below 40 % of the range, opens
+            above 60 %, and between them keeps what it does. A Franka Hand takes no stream of widths, and a
+            policy's small errors of width would otherwise feed on themselves.
+    """
 
     type: str
     command: Literal["ee_target", "joint_target"]
+    gripper: Literal["width", "open_close"]
     state_rate_hz: Positive
     home_joint_position_rad: Joints
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -14,6 +15,7 @@ from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
 
 _N = len(JOINTS)
+_CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # shares of the gripper's range
 
 
 class MujocoPanda:
@@ -30,6 +32,9 @@ class MujocoPanda:
         self._world = world
         self._site = world.model.site(TOOL_SITE).id
         self._home = np.array(rig.robot.home_joint_position_rad)
+        self._open_close = rig.robot.gripper == "open_close"
+        self._width_range = rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m
+        self._gripper_width = rig.limits.gripper_width_max_m
         self._stop = threading.Event()
         world.every(CONTROL_RATE_HZ, self._heed_stop)
         self._controller = Controller(
@@ -50,6 +55,7 @@ class MujocoPanda:
         data.qpos[:_N] = joint_position
         data.qpos[_N : _N + 2] = gripper_width / 2
         data.qvel[: _N + 2] = 0
+        self._gripper_width = gripper_width
         self._stop.clear()
         self._controller.start()
         self.states.clear()
@@ -58,7 +64,19 @@ class MujocoPanda:
         return self._newest
 
     def command(self, gated: Gated) -> Target:
-        return self._controller.to(unseal(gated), self._world.now_ns())
+        target = unseal(gated)
+        if self._open_close:
+            target = replace(target, gripper_width=self._open_or_closed(target.gripper_width))
+        return self._controller.to(target, self._world.now_ns())
+
+    def _open_or_closed(self, width: float) -> float:
+        closed, opened = self._width_range
+        share = (width - closed) / (opened - closed)
+        if share < _CLOSE_BELOW:
+            self._gripper_width = closed
+        elif share > _OPEN_ABOVE:
+            self._gripper_width = opened
+        return self._gripper_width
 
     def stop(self) -> None:
         self._stop.set()

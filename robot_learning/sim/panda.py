@@ -28,7 +28,7 @@ TASKS = tuple(_TASKS)
 _STATE_STREAMS = (
     "joint_position", "joint_velocity", "joint_effort", "ee_position", "ee_orientation", "gripper_width",
 )  # fmt: skip
-_HOME_NOISE_RAD = 0.02
+_HOME_NOISE_RAD = 0.06
 _PICTURE_PX = 256
 
 

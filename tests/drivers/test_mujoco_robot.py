@@ -21,9 +21,9 @@ PERIOD_NS = 50_000_000
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, rig=RIG) -> None:
         self.world = World(scene_xml())
-        self.robot = MujocoPanda(RIG, self.world)
+        self.robot = MujocoPanda(rig, self.world)
         self.gate = Gate(self.robot, RIG.limits, self.world, RIG.policy.rate_hz)
         self.robot.connect()
         self.gate.activate()
@@ -96,12 +96,25 @@ def test_gravity_is_compensated(bench):
     np.testing.assert_allclose(bench.robot.observe().joint_position, HOME, atol=1e-6)
 
 
-def test_the_gripper_opens_and_closes_to_the_width_asked_for(bench):
+def test_a_gripper_of_widths_goes_to_the_width_asked_for():
+    robot = RIG.robot.model_copy(update={"gripper": "width"})
+    bench = Bench(RIG.model_copy(update={"robot": robot}))
     here = bench.robot.observe().ee_position
     for width in (0.0, 0.05, 0.08):
         for _ in range(15):
             bench.go(here, width=width)
         assert bench.robot.observe().gripper_width[0] == pytest.approx(width, abs=1e-3)
+
+
+def test_a_gripper_that_only_opens_and_closes_does_so_and_says_what_it_did(bench):
+    here = bench.robot.observe().ee_position
+    # between the two thresholds it keeps what it does, from either side
+    for width, becomes in ((0.06, 0.08), (0.04, 0.08), (0.02, 0.0), (0.04, 0.0), (0.05, 0.08)):
+        for _ in range(15):
+            result = bench.go(here, width=width)
+        assert result.gated.gripper_width == width
+        assert result.executed.gripper_width == becomes
+        assert bench.robot.observe().gripper_width[0] == pytest.approx(becomes, abs=1e-3)
 
 
 def test_states_are_sampled_at_the_rigs_rate_with_their_own_stamps(bench):

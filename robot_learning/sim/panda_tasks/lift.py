@@ -34,7 +34,7 @@ class Lift(Task):
         return cube_xml()
 
     def place(self, world: World, rng: np.random.Generator) -> None:
-        place_cube(world, rng.uniform([0.42, -0.14], [0.60, 0.14]), rng.uniform(-np.pi / 4, np.pi / 4))
+        place_cube(world, rng.uniform([0.44, -0.12], [0.58, 0.12]), rng.uniform(-np.pi / 4, np.pi / 4))
 
     def read(self, world: World) -> dict[str, np.ndarray]:
         return read_cube(world)
