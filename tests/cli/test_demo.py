@@ -52,7 +52,7 @@ def test_the_page_stands_alone_and_says_what_the_figure_is_worth(folder):
     for line in (
         "robot-learning collect --env panda/lift --episodes 4 --workers",
         "robot-learning data check out/store",
-        "robot-learning train --store out/store --policy diffusion_unet_state_small --steps 6 --output out/train",
+        "robot-learning train --store out/store --policy diffusion_unet_state_small --config.Tp 8 --config.Ta 4 --steps 6",
         "robot-learning evaluate --checkpoint out/train --env panda/lift --episodes 4",
     ):
         assert line in text
