@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from robot_learning.demo import DemoConfig, Progress, demo
+from robot_learning.demo import DemoConfig, Progress, _run, demo
 from robot_learning.errors import ConfigError, UserError
 
 SMALL = ["--demonstrations", "4", "--steps", "6", "--episodes", "4"]
@@ -52,7 +52,7 @@ def test_the_page_stands_alone_and_says_what_the_figure_is_worth(folder):
     for line in (
         "robot-learning collect --env panda/lift --episodes 4 --workers",
         "robot-learning data check out/store",
-        "robot-learning train --store out/store --policy diffusion_unet_state_small --config.Tp 8 --config.Ta 4 --steps 6",
+        "robot-learning train --store out/store --policy diffusion_unet_state_small",
         "robot-learning evaluate --checkpoint out/train --env panda/lift --episodes 4",
     ):
         assert line in text
@@ -60,13 +60,30 @@ def test_the_page_stands_alone_and_says_what_the_figure_is_worth(folder):
 
 def test_run_again_it_keeps_demonstrations_and_policy_and_evaluates_anew(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    before = {p: p.stat().st_mtime_ns for p in (folder / "store").rglob("zarr.json")}
-    report_before = (folder / "report.json").stat().st_mtime_ns
+    ran: list[str] = []
+    monkeypatch.setattr("robot_learning.cli.main.run", lambda arguments: ran.append(arguments[0]) or 0)
+    before = (folder / "report.html").stat().st_mtime_ns
     said: list[str] = []
     demo(DemoConfig(output=folder.relative_to(folder.parent), demonstrations=4, steps=6, episodes=4), said.append)
-    assert {p: p.stat().st_mtime_ns for p in (folder / "store").rglob("zarr.json")} == before
-    assert (folder / "report.json").stat().st_mtime_ns > report_before
+    assert ran == ["data", "evaluate"]
     assert ["done before" in line for line in said] == [True, False, True, False]
+    assert (folder / "report.html").stat().st_mtime_ns > before
+
+
+def test_training_goes_on_from_its_newest_state_and_begins_anew_where_there_is_none(tmp_path, monkeypatch):
+    ran: list[list[str]] = []
+    monkeypatch.setattr("robot_learning.cli.main.run", lambda arguments: ran.append(arguments) or 0)
+    config = DemoConfig(output=tmp_path)
+    _run("train", ["train"], config)
+    (config.training / "state" / "00001000").mkdir(parents=True)
+    _run("train", ["train"], config)
+    assert ran == [["train", "--overwrite"], ["train", "--resume"]]
+
+
+def test_a_stage_stopped_by_ctrl_c_stops_the_demo_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("robot_learning.cli.main.run", lambda arguments: 130)
+    with pytest.raises(KeyboardInterrupt):
+        _run("train", ["train"], DemoConfig(output=tmp_path))
 
 
 def test_other_settings_in_the_same_folder_are_refused(folder, monkeypatch):
