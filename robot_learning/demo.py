@@ -40,7 +40,7 @@ class DemoConfig:
 
     output: Path = Path("outputs/demo")
     demonstrations: int = 100
-    steps: int = 7000
+    steps: int = 7500
     episodes: int = 100
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 

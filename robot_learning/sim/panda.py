@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import gymnasium
@@ -28,7 +29,10 @@ TASKS = tuple(_TASKS)
 _STATE_STREAMS = (
     "joint_position", "joint_velocity", "joint_effort", "ee_position", "ee_orientation", "gripper_width",
 )  # fmt: skip
-_HOME_NOISE_RAD = 0.06
+# Where an episode begins: the tool anywhere in this box, the gripper open or closed. From one narrow start a policy
+# never learns what to do after a grasp that missed: closed, near the table, beside the cube.
+_START_LOW_M, _START_HIGH_M = (0.40, -0.15, 0.12), (0.60, 0.15, 0.40)
+_START_TURN_RAD = 0.4
 _PICTURE_PX = 256
 
 
@@ -82,9 +86,8 @@ class PandaEnv(SimEnv):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict[str, np.ndarray], dict]:
         """Place arm and objects anew; `options` is unused."""
         super().reset(seed=seed)
-        home = np.array(self._rig.robot.home_joint_position_rad)
         self._world.clear()
-        self.robot.place(home + self.np_random.uniform(-_HOME_NOISE_RAD, _HOME_NOISE_RAD, home.shape), GRIPPER_MAX_M)
+        self.robot.place(self._start_joints(), float(self.np_random.choice([0.0, GRIPPER_MAX_M])))
         self._task.place(self._world, self.np_random)
         for camera in self._cameras:
             camera.restart()
@@ -153,6 +156,14 @@ class PandaEnv(SimEnv):
             return result.gated, result.executed, result.trips
         held = self.gate.reference(self.now_ns) or self._measured()
         return held, held, result.trips
+
+    def _start_joints(self) -> np.ndarray:
+        """Joints (7,) [rad] that hold the tool somewhere above the table, fingers down."""
+        position = self.np_random.uniform(_START_LOW_M, _START_HIGH_M)
+        turn = self.np_random.uniform(-_START_TURN_RAD, _START_TURN_RAD)
+        c, s = math.cos(turn), math.sin(turn)
+        down = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
+        return self.robot.kinematics.inverse(position, down, np.array(self._rig.robot.home_joint_position_rad))
 
     def _measured(self) -> Target:
         state, now = self.robot.observe(), self.now_ns
