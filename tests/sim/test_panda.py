@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -136,9 +138,13 @@ def test_success_of_lift_needs_height_and_a_grip_for_some_steps(lift):
     state, objects = lift.robot.observe(), lift.objects
     high = objects | {"cube_position": state.ee_position.copy()}
     assert state.ee_position[2] > 0.1
-    assert not task.done(high, state)  # in the air between open fingers: thrown, or a glitch
-    gripping = type(state)(**(vars(state) | {"gripper_width": np.array([0.04])}))
+    spread = replace(state, gripper_width=np.array([0.08]))
+    assert not task.done(high, spread)  # in the air between open fingers: thrown, or a glitch
+    gripping = replace(state, gripper_width=np.array([0.04]))
     assert task.done(high, gripping)
+    askew = objects | {"cube_position": state.ee_position - [0, 0, 0.03]}
+    assert task.done(askew, gripping)
+    assert not task.done(objects | {"cube_position": state.ee_position - [0, 0, 0.05]}, gripping)
     assert not task.done(objects, gripping)  # still on the table
     steps, _, samples, _ = run(lift, 0)
     heights = [s.data[2] - 0.02 for s in samples if s.stream == "cube_position"]
@@ -150,11 +156,12 @@ def test_success_of_lift_needs_height_and_a_grip_for_some_steps(lift):
 def test_success_of_pick_place_needs_the_cube_in_the_bin_and_let_go():
     env = make("pick_place", cameras=False)
     env.reset(seed=0)
-    task, state, objects = env._task, env.robot.observe(), env.objects
+    task, objects = env._task, env.objects
+    state = replace(env.robot.observe(), gripper_width=np.array([0.08]))
     inside = objects | {"cube_position": objects["goal_position"] + np.array([0.03, -0.03, 0.022])}
     assert task.done(inside, state)
     assert not task.done(objects, state)
-    assert not task.done(inside, type(state)(**(vars(state) | {"gripper_width": np.array([0.04])})))
+    assert not task.done(inside, replace(state, gripper_width=np.array([0.04])))
     assert not task.done(objects | {"cube_position": objects["goal_position"] + np.array([0, 0, 0.2])}, state)
 
 

@@ -123,7 +123,7 @@ def grasp(cube: np.ndarray, cube_yaw: float, robot: RobotState, hover_m: float =
     return Tool(cube + np.array([0.0, 0.0, height]), nearest_quarter(cube_yaw), 0.0 if over else 0.08)
 
 
-def is_held(cube: np.ndarray, robot: RobotState) -> bool:
-    """Whether the cube is between fingers that have closed on it."""
-    near = float(np.linalg.norm(robot.ee_position - cube)) < 0.02
+def is_held(cube: np.ndarray, robot: RobotState, within_m: float = 0.02) -> bool:
+    """Whether the cube, its centre `within_m` of the tool's, is between fingers that have closed on it."""
+    near = float(np.linalg.norm(robot.ee_position - cube)) < within_m
     return near and float(robot.gripper_width[0]) < CUBE_M + 0.002
