@@ -12,6 +12,7 @@ import pytest
 from robot_learning.demo import DemoConfig, Progress, _run, demo
 from robot_learning.errors import ConfigError, UserError
 
+pytestmark = pytest.mark.timeout(900)  # on a busy machine, software rendering of four films takes minutes
 SMALL = ["--demonstrations", "4", "--steps", "6", "--episodes", "4"]
 
 

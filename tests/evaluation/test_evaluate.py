@@ -16,6 +16,8 @@ from robot_learning.errors import ConfigError
 from robot_learning.evaluation.evaluate import EvaluateConfig, evaluate
 from robot_learning.evaluation.workers import groups
 
+pytestmark = pytest.mark.timeout(900)  # a dozen processes import torch, each a few seconds on an idle machine
+
 
 @pytest.fixture(scope="module")
 def report(untrained, tmp_path_factory) -> tuple[dict, Path]:
