@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     from robot_learning.training.trainer import train
 
     if "OMP_NUM_THREADS" not in os.environ and not torch.cuda.is_available():
-        # Two threads beside anything else on the machine mostly wait for each other: up to 40 times slower.
+        # Two threads beside anything else on the machine mostly wait for each other: 20 times slower, seen here.
         torch.set_num_threads(1)
     result = train(config)
     if result.stopped_by:
