@@ -43,7 +43,7 @@ class StreamSpec(Frozen):
         unit: one of `UNITS`, or a list with counts for mixed vectors: `"m[3] rotation_6d[6] m[1]"`.
         rate_hz: nominal rate [Hz]; the measured one is in the episode's quality record.
         frame: the coordinate frame that values are expressed in, where one applies.
-        codec: `raw` (zstd), `jpeg` (colour, lossy), `lossless` (colour), `depth` (uint16).
+        codec: `raw` (blosc: bitshuffle and zstd), `jpeg` (colour, lossy), `lossless` (colour), `depth` (uint16).
     """
 
     name: str

@@ -50,7 +50,7 @@ class MujocoPanda:
         self._world.start()
 
     def place(self, joint_position: np.ndarray, gripper_width: float = 0.08) -> None:
-        """Put the arm at rest at joints (7,) [rad], the gripper open; to be followed by `World.start`."""
+        """Put the arm at rest at joints (7,) [rad], the gripper at its width [m]; to be followed by `World.start`."""
         data = self._world.data
         data.qpos[:_N] = joint_position
         data.qpos[_N : _N + 2] = gripper_width / 2
