@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from robot_learning.contract import Alignment, Codec, Contract, Feature, Frozen, StreamSpec
 from robot_learning.errors import ConfigError, closest, unknown_name
+from robot_learning.rig_sections import ExecutionConfig, ServerConfig, SimulationConfig, TeleopConfig, TopicConfig
 
 JOINTS = 7
 Positive = Annotated[float, Field(gt=0)]
@@ -34,6 +35,9 @@ class RobotConfig(Frozen):
     gripper: Literal["width", "open_close"]
     state_rate_hz: Positive
     home_joint_position_rad: Joints
+    joint_names: Annotated[tuple[str, ...], Field(min_length=JOINTS, max_length=JOINTS)] = tuple(
+        f"panda_joint{i + 1}" for i in range(JOINTS)
+    )
 
 
 class Limits(Frozen):
@@ -109,6 +113,7 @@ class PolicyConfig(Frozen):
 
     rate_hz: Positive
     alignment: dict[str, AlignmentConfig]
+    execution: ExecutionConfig = ExecutionConfig()
 
 
 class RecordingConfig(Frozen):
@@ -129,6 +134,10 @@ class Rig(Frozen):
     cameras: dict[str, CameraConfig] = {}
     policy: PolicyConfig
     recording: RecordingConfig = RecordingConfig()
+    teleop: TeleopConfig = TeleopConfig()
+    server: ServerConfig = ServerConfig()
+    simulation: SimulationConfig | None = None  # for simulated rigs
+    topics: dict[str, TopicConfig] = {}  # streams that come from other makers' drivers
 
     @model_validator(mode="after")
     def _check(self) -> Rig:
@@ -148,6 +157,9 @@ class Rig(Frozen):
                     f"policy.alignment.{key}.max_age_s = {how.max_age_s} is shorter than one period of "
                     f"the stream's {rate} Hz ({1 / rate:.4g} s): almost every window would be refused"
                 )
+        for key in self.topics:
+            if key not in names or key == "action":
+                raise ValueError(f"topics: no stream is called '{key}'{closest(key, names)}")
         return self
 
     def streams(self) -> list[StreamSpec]:
@@ -177,6 +189,8 @@ class Rig(Frozen):
                     frame="base" if ee else "",
                 )
             )
+        # Who commanded: 1 where a person had taken over from a policy. Absent where nothing but one of them commands.
+        specs.append(StreamSpec(name="commander", shape=(1,), dtype="float64", unit="1", rate_hz=self.policy.rate_hz))
         for name, camera in self.cameras.items():
             size = (camera.height_px, camera.width_px)
             codec: Codec = camera.codec
@@ -282,7 +296,8 @@ def _keys_at(loc: tuple[Any, ...]) -> list[str]:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         annotation = field.annotation if field else model
         args = getattr(annotation, "__args__", ())
-        model = args[1] if args and annotation.__origin__ is dict else annotation
+        # A dict's values, or the model of an optional section.
+        model = next((a for a in reversed(args) if hasattr(a, "model_fields")), annotation)
         if not hasattr(model, "model_fields"):
             return []
     return list(model.model_fields)

@@ -16,6 +16,10 @@ COMMANDS = {
     "data": "look at, check, recover, import, export, edit a store",
     "train": "train a policy on a store",
     "evaluate": "roll a policy out on unseen seeds; success with its interval",
+    "serve": "answer a robot's observations with a policy's chunks, in a process of its own",
+    "up": "start a rig's nodes: sim, teleop, collect, deploy, replay",
+    "live": "watch a running rig in the browser: cameras, joints, gate, recorder",
+    "ros-demo": "the demo over ROS: simulated rig, recorder, policy server and policy as nodes",
     "doctor": "what is installed, what is missing, how to mend it",
 }
 

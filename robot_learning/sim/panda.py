@@ -18,12 +18,13 @@ from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M, check_cameras, sc
 from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.errors import unknown_name
-from robot_learning.rig import AlignmentConfig, Rig, load_rig
+from robot_learning.rig import Rig, load_rig
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.sim.base import SimEnv
 from robot_learning.sim.panda_expert import PandaExpert
 from robot_learning.sim.panda_tasks import TASKS as _TASKS
 from robot_learning.sim.panda_tasks import Task
+from robot_learning.sim.station import extra_streams
 
 TASKS = tuple(_TASKS)
 _STATE_STREAMS = (
@@ -58,7 +59,7 @@ class PandaEnv(SimEnv):
         check_cameras(rig.cameras)
         self._task: Task = _TASKS[task]()
         self.name, self.task, self.max_steps = f"panda/{task}", self._task.text, self._task.max_steps
-        self.contract = rig.contract(_extra_streams(rig, self._task))
+        self.contract = rig.contract(extra_streams(rig, self._task))
         self._world = World(scene_xml(self._task.objects_xml()))
         self.robot = MujocoPanda(rig, self._world)
         self.gate = Gate(
@@ -217,17 +218,6 @@ class PandaEnv(SimEnv):
 def make(task: str, cameras: bool = True) -> PandaEnv:
     """One of `TASKS` on the rig `panda_sim`."""
     return PandaEnv(task, cameras)
-
-
-def _extra_streams(rig: Rig, task: Task) -> tuple[tuple[StreamSpec, AlignmentConfig], ...]:
-    rate = rig.robot.state_rate_hz
-    return tuple(
-        (
-            StreamSpec(name=name, shape=s.shape, dtype="float64", unit=s.unit, rate_hz=rate, frame="base"),
-            AlignmentConfig(method=s.alignment, max_age_s=max(0.05, 2 / rate)),
-        )
-        for name, s in task.streams.items()
-    )
 
 
 def _space(spec: StreamSpec) -> gymnasium.spaces.Box:

@@ -1,0 +1,161 @@
+"""From topics to samples: the one way in which recorder and policy read a rig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from robot_learning.contract import Contract, StreamSpec
+from robot_learning.data.sample import Sample
+from robot_learning.nodes import messages
+from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.messages import BadMessage
+from robot_learning.nodes.monitor import Monitor
+from robot_learning.nodes.qos import profile
+from robot_learning.rig_sections import TopicConfig
+
+_FUTURE_NS = 50_000_000  # a stamp may be so far ahead of its reception, for two clocks are never quite alike
+
+
+class Intake:
+    """Subscribes to the topics of some streams; one message may feed several.
+
+    A message that can't be used is refused by name: its stream's monitor says why, and `refused` is told. Stamps
+    come from headers, receive stamps and counts from the middleware, so that a hole is seen even if this process
+    was the one that was too slow.
+
+    Args:
+        deliver: called with the samples of each message.
+        refused: called with stream and reason.
+    """
+
+    def __init__(
+        self,
+        node: StationNode,
+        contract: Contract,
+        sources: dict[str, TopicConfig],
+        streams: Iterable[str],
+        deliver: Callable[[list[Sample]], None],
+        refused: Callable[[str, str], None] = lambda stream, reason: None,
+    ) -> None:
+        self._node, self._deliver, self._refused = node, deliver, refused
+        self._specs = {name: contract.stream(name) for name in streams}
+        self.subscriptions: dict[str, Any] = {}  # stream to its subscription
+        topics: dict[tuple[str, str], list[tuple[StreamSpec, TopicConfig]]] = {}
+        for name, spec in self._specs.items():
+            config = sources[name]
+            topics.setdefault((config.topic, config.type), []).append((spec, config))
+            node.monitors[name] = Monitor(name, spec.rate_hz)
+        for (topic, type), readers in topics.items():
+            kind = "image" if readers[0][1].field == "image" else "state"
+            reliable = all(config.reliability == "reliable" for _, config in readers)
+            qos = profile(kind, "reliable" if reliable else "best_effort")
+            callback = self._reader(topic, readers)
+            subscription = node.subscribe(topic, type, qos, callback)
+            self.subscriptions |= {spec.name: subscription for spec, _ in readers}
+
+    def missing(self) -> list[str]:
+        """Streams whose topics nobody publishes."""
+        return [name for name, s in self.subscriptions.items() if self._node.count_publishers(s.topic_name) == 0]
+
+    def _reader(self, topic: str, readers: list[tuple[StreamSpec, TopicConfig]]) -> Callable[[Any, Any], None]:
+        count = _Count()
+
+        def read(message: Any, info: Any) -> None:
+            received = int(info["received_timestamp"]) or self._node.clock.now_ns()
+            if self._node.clock.simulated:
+                received = self._node.clock.now_ns()  # the middleware stamps with the system's time
+            sequence, missing = count(info)
+            samples = []
+            for spec, config in readers:
+                monitor = self._node.monitors[spec.name]
+                try:
+                    stamp = messages.stamp_of(message)
+                    if stamp > received + _FUTURE_NS:
+                        raise BadMessage(f"it is stamped {(stamp - received) / 1e9:.3f} s in the future")
+                    value = _value(message, spec, config)
+                except BadMessage as error:
+                    reason = f"{topic}: message refused: {error}"
+                    monitor.refuse(reason)
+                    self._refused(spec.name, reason)
+                    continue
+                monitor.saw(stamp, received, missing)
+                samples.append(Sample(spec.name, stamp, received, sequence, value))
+            if samples:
+                self._deliver(samples)
+
+        return read
+
+
+class _Count:
+    """The publisher's own count as one that never goes back, also where another publisher takes over."""
+
+    def __init__(self) -> None:
+        self._publisher: Any = None
+        self._last, self._offset = -1, 0
+
+    def __call__(self, info: Any) -> tuple[int, int]:
+        """Sequence number, and how many are missing just before it."""
+        publisher = info.get("publisher_gid")
+        number = info.get("publication_sequence_number")
+        if number is None:  # a middleware that does not count
+            self._last += 1
+            return self._last, 0
+        publisher = bytes(publisher["data"]) if publisher else b""
+        if publisher != self._publisher or number + self._offset <= self._last:
+            self._publisher, self._offset = publisher, self._last + 1 - number
+        sequence = number + self._offset
+        missing = max(0, sequence - self._last - 1)
+        self._last = sequence
+        return sequence, missing
+
+
+def _value(message: Any, spec: StreamSpec, config: TopicConfig) -> np.ndarray:
+    """What a stream reads out of a message, checked against its spec."""
+    value = _READ[config.field](message, config)
+    if value.shape != spec.shape:
+        raise BadMessage(f"its shape is {value.shape}, the contract says {spec.shape}")
+    if value.dtype != np.dtype(spec.dtype):
+        raise BadMessage(f"its type is {value.dtype}, the contract says {spec.dtype}")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise BadMessage("it is not finite")
+    return value
+
+
+def _numbers(message: Any, config: TopicConfig) -> np.ndarray:
+    if config.field == "position" and hasattr(message, "pose"):
+        return messages.position_of(message)
+    return messages.pick(message, config.field, config.names)
+
+
+def _xyz(v: Any) -> np.ndarray:
+    return np.array([v.x, v.y, v.z])
+
+
+def _image(message: Any, config: TopicConfig) -> np.ndarray:
+    if config.type == "sensor_msgs/Image":
+        return messages.pixels(message)
+    import simplejpeg
+
+    try:
+        return simplejpeg.decode_jpeg(bytes(message.data), colorspace="RGB")
+    except ValueError as error:
+        raise BadMessage(f"it is no JPEG ({error})") from None
+
+
+_READ: dict[str, Callable[[Any, TopicConfig], np.ndarray]] = {
+    "position": _numbers,
+    "velocity": _numbers,
+    "effort": _numbers,
+    "orientation": lambda m, _: messages.orientation_of(m),
+    "linear": lambda m, _: _xyz(m.twist.linear),
+    "angular": lambda m, _: _xyz(m.twist.angular),
+    "twist": lambda m, _: np.concatenate([_xyz(m.twist.linear), _xyz(m.twist.angular)]),
+    "force": lambda m, _: _xyz(m.wrench.force),
+    "torque": lambda m, _: _xyz(m.wrench.torque),
+    "wrench": lambda m, _: np.concatenate([_xyz(m.wrench.force), _xyz(m.wrench.torque)]),
+    "point": lambda m, _: _xyz(m.point),
+    "image": _image,
+}

@@ -1,0 +1,112 @@
+"""The parts of a rig file that say how it is driven: topics, teleoperation, execution of chunks, simulation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from robot_learning.contract import Frozen
+
+Positive = Annotated[float, Field(gt=0)]
+
+# Message type to what can be read out of it.
+FIELDS = {
+    "sensor_msgs/JointState": ("position", "velocity", "effort"),
+    "geometry_msgs/PoseStamped": ("position", "orientation"),
+    "geometry_msgs/TwistStamped": ("linear", "angular", "twist"),
+    "geometry_msgs/WrenchStamped": ("force", "torque", "wrench"),
+    "geometry_msgs/PointStamped": ("point",),
+    "sensor_msgs/Image": ("image",),
+    "sensor_msgs/CompressedImage": ("image",),
+}
+
+
+class TopicConfig(Frozen):
+    """Where a stream comes from, on stations that run the drivers of other makers.
+
+    Attributes:
+        topic: relative to the rig's namespace, or absolute.
+        field: what is read out of the message, see `FIELDS`.
+        names: joints, in the stream's order; empty: as the message has them.
+        reliability: as the publisher has it; a reliable subscriber gets nothing from a best-effort publisher.
+    """
+
+    topic: str
+    type: Literal[
+        "sensor_msgs/JointState",
+        "geometry_msgs/PoseStamped",
+        "geometry_msgs/TwistStamped",
+        "geometry_msgs/WrenchStamped",
+        "geometry_msgs/PointStamped",
+        "sensor_msgs/Image",
+        "sensor_msgs/CompressedImage",
+    ]
+    field: str
+    names: tuple[str, ...] = ()
+    reliability: Literal["reliable", "best_effort"] = "best_effort"
+
+    @model_validator(mode="after")
+    def _check(self) -> TopicConfig:
+        if self.field not in FIELDS[self.type]:
+            raise ValueError(f"a {self.type} has no field '{self.field}'; allowed: {', '.join(FIELDS[self.type])}")
+        return self
+
+
+class TeleopConfig(Frozen):
+    """How a person drives the rig.
+
+    Attributes:
+        mode: whether axes move the tool or single joints.
+        dead_man_timeout_s: a keyboard has no key-up over ssh: without a repeat for so long, the dead-man is open.
+        dead_zone: share of an axis's travel that counts as rest.
+        response: exponent of the response curve; 1 is straight, above 1 is finer near rest.
+    """
+
+    device: Literal["keyboard", "gamepad", "scripted"] = "keyboard"
+    mode: Literal["ee", "joint"] = "ee"
+    rate_hz: Positive = 50.0
+    linear_speed_m_s: Positive = 0.15
+    angular_speed_rad_s: Positive = 0.6
+    joint_speed_rad_s: Positive = 0.4
+    dead_man_timeout_s: Positive = 0.4
+    dead_zone: Annotated[float, Field(ge=0, lt=0.9)] = 0.1
+    response: Annotated[float, Field(ge=1, le=5)] = 2.0
+
+
+class ExecutionConfig(Frozen):
+    """How chunks become commands.
+
+    Attributes:
+        method: `timestamp`: each action at its own time; `ensemble`: mean of all chunks' actions for a time, the
+            oldest weighted most (Zhao et al., arXiv 2304.13705); `rtc`: the next chunk begins with what is already
+            committed (real-time chunking, arXiv 2506.07339), for diffusion policies.
+        actuator_delay_s: between a command and its motion, as calibrated; commands are sent so much earlier.
+        margin_s: an action due sooner than this is too late to send.
+        replan_s: a new chunk is asked for at least so often; 0: as soon as the last one has come.
+        hold_s: how long the last action is held after its chunk ran out; then the policy stops, and says so.
+    """
+
+    method: Literal["timestamp", "ensemble", "rtc"] = "timestamp"
+    actuator_delay_s: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    margin_s: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    replan_s: Annotated[float, Field(ge=0, lt=10)] = 0.0
+    hold_s: Annotated[float, Field(ge=0, lt=10)] = 0.5
+
+
+class ServerConfig(Frozen):
+    """Where the policy server is.
+
+    Attributes:
+        endpoint: `tcp://host:port`. Beyond the local machine both sides need keys: `robot-learning serve --help`.
+        keys: folder of the CURVE keys; empty: none, for the local machine only.
+    """
+
+    endpoint: str = "tcp://127.0.0.1:5757"
+    keys: str = ""
+
+
+class SimulationConfig(Frozen):
+    """What a simulated rig has on its table."""
+
+    task: Literal["lift", "pick_place", "push"] = "lift"

@@ -1,0 +1,54 @@
+"""Where each stream of a rig comes from: what the rig file names, and our own nodes' topics for the rest."""
+
+from __future__ import annotations
+
+from robot_learning.rig import Rig
+from robot_learning.rig_sections import TopicConfig
+
+GRIPPER = "gripper_width"
+_STATE = {
+    "joint_position": ("joint_states", "sensor_msgs/JointState", "position"),
+    "joint_velocity": ("joint_states", "sensor_msgs/JointState", "velocity"),
+    "joint_effort": ("joint_states", "sensor_msgs/JointState", "effort"),
+    "ee_position": ("robot/ee_pose", "geometry_msgs/PoseStamped", "position"),
+    "ee_orientation": ("robot/ee_pose", "geometry_msgs/PoseStamped", "orientation"),
+    "gripper_width": ("robot/gripper", "sensor_msgs/JointState", "position"),
+    "action_commanded": ("robot/commanded", "sensor_msgs/JointState", "position"),
+    "action_gated": ("robot/gated", "sensor_msgs/JointState", "position"),
+    "action_executed": ("robot/executed", "sensor_msgs/JointState", "position"),
+    "commander": ("policy/commander", "sensor_msgs/JointState", "position"),
+}
+OPTIONAL = ("commander",)  # absent where nobody publishes it
+
+
+def action_names(rig: Rig) -> tuple[str, ...]:
+    """The components of an action of this rig, as its named vectors call them."""
+    if rig.robot.command == "ee_target":
+        return ("x", "y", "z", *(f"rotation_6d_{i}" for i in range(6)), GRIPPER)
+    return (*rig.robot.joint_names, GRIPPER)
+
+
+def topics(rig: Rig, objects: tuple[str, ...] = ()) -> dict[str, TopicConfig]:
+    """Stream to topic, for every stream of the rig's contract.
+
+    Args:
+        objects: the streams of a simulated rig's task.
+    """
+    found = {}
+    joints, actions = rig.robot.joint_names, action_names(rig)
+    for stream, (topic, type, field) in _STATE.items():
+        names = joints if topic == "joint_states" else actions if stream.startswith("action_") else ()
+        found[stream] = _reliable(topic, type, field, names)
+    for name, camera in rig.cameras.items():
+        found[name] = _reliable(f"{name}/color/image_raw", "sensor_msgs/Image", "image")
+        if camera.depth:
+            found[f"{name}_depth"] = _reliable(f"{name}/aligned_depth_to_color/image_raw", "sensor_msgs/Image", "image")
+    for stream in objects:
+        found[stream] = _reliable(f"robot/objects/{stream}", "sensor_msgs/JointState", "position")
+    return found | rig.topics
+
+
+def _reliable(topic: str, type: str, field: str, names: tuple[str, ...] = ()) -> TopicConfig:
+    return TopicConfig.model_validate(
+        {"topic": topic, "type": type, "field": field, "names": names, "reliability": "reliable"}
+    )
