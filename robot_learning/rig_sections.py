@@ -107,6 +107,11 @@ class ServerConfig(Frozen):
 
 
 class SimulationConfig(Frozen):
-    """What a simulated rig has on its table."""
+    """What a simulated rig has on its table.
+
+    Attributes:
+        spread: share of the task's region in which objects and tool begin; 1 is all of it.
+    """
 
     task: Literal["lift", "pick_place", "push"] = "lift"
+    spread: Annotated[float, Field(ge=0, le=1)] = 1.0

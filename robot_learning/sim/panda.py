@@ -17,7 +17,7 @@ from robot_learning.drivers.mujoco.camera import MujocoCamera, Renderer
 from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M, check_cameras, scene_xml
 from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
-from robot_learning.errors import unknown_name
+from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.rig import Rig, load_rig
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.sim.base import SimEnv
@@ -58,6 +58,7 @@ class PandaEnv(SimEnv):
         self._rig = rig = rig or load_rig("panda_sim")
         check_cameras(rig.cameras)
         self._task: Task = _TASKS[task]()
+        self._task.spread = rig.simulation.spread if rig.simulation else 1.0
         self.name, self.task, self.max_steps = f"panda/{task}", self._task.text, self._task.max_steps
         self.contract = rig.contract(extra_streams(rig, self._task))
         self._world = World(scene_xml(self._task.objects_xml()))
@@ -160,8 +161,8 @@ class PandaEnv(SimEnv):
 
     def _start_joints(self) -> np.ndarray:
         """Joints (7,) [rad] that hold the tool somewhere above the table, fingers down."""
-        position = self.np_random.uniform(_START_LOW_M, _START_HIGH_M)
-        turn = self.np_random.uniform(-_START_TURN_RAD, _START_TURN_RAD)
+        position = self._task.draw(self.np_random, _START_LOW_M, _START_HIGH_M)
+        turn = float(self._task.draw(self.np_random, -_START_TURN_RAD, _START_TURN_RAD))
         c, s = math.cos(turn), math.sin(turn)
         down = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
         return self.robot.kinematics.inverse(position, down, np.array(self._rig.robot.home_joint_position_rad))
@@ -218,6 +219,20 @@ class PandaEnv(SimEnv):
 def make(task: str, cameras: bool = True) -> PandaEnv:
     """One of `TASKS` on the rig `panda_sim`."""
     return PandaEnv(task, cameras)
+
+
+def make_rig(name_or_path: str, cameras: bool = True) -> PandaEnv:
+    """A simulated rig with the task of its own.
+
+    Raises:
+        ConfigError: the rig is not simulated.
+    """
+    rig = load_rig(name_or_path)
+    if rig.simulation is None:
+        raise ConfigError(f"the rig {name_or_path} is not simulated: it has no section 'simulation'.")
+    env = PandaEnv(rig.simulation.task, cameras, rig)
+    env.name = f"rig/{name_or_path}"
+    return env
 
 
 def _space(spec: StreamSpec) -> gymnasium.spaces.Box:

@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 from robot_learning.errors import UserError, unknown_name
+from robot_learning.rig import load_rig
 from robot_learning.sim.base import SimEnv
 
 # Family to module; each has TASKS and make(task, cameras). A family named like its only task has the one name.
@@ -15,6 +16,7 @@ _FAMILIES = {
     "metaworld": "robot_learning.sim.metaworld",
     "pusht": "robot_learning.sim.pusht",
 }
+_RIG = "rig/"  # before the name or path of a simulated rig: its own task, with its own limits and cameras
 _PANDA_TASKS = ("lift", "pick_place", "push")  # repeated here so that names() needs no MuJoCo; a test compares
 
 
@@ -24,7 +26,7 @@ def names() -> list[str]:
 
 
 def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
-    """Make the environment called `name`, e.g. `panda/lift`.
+    """Make the environment called `name`, e.g. `panda/lift`; `rig/<name or path>` is a simulated rig's own task.
 
     Args:
         cameras: without them nothing is rendered, which is many times faster; the contract stays the same.
@@ -37,7 +39,10 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
     require(name)
     family, _, task = name.partition("/")
     try:
-        env: SimEnv = _module(family).make(task or family, cameras)
+        if name.startswith(_RIG):
+            env: SimEnv = _module("panda").make_rig(task, cameras)
+        else:
+            env = _module(family).make(task or family, cameras)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("robot_learning"):
             raise
@@ -50,7 +55,10 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
 
 
 def require(name: str) -> None:
-    """Raise UnknownName unless `make` knows `name`; loads no simulator."""
+    """Raise UnknownName unless `make` knows `name`, ConfigError for a bad rig; loads no simulator."""
+    if name.startswith(_RIG):
+        load_rig(name.removeprefix(_RIG))
+        return
     if name not in (known := names()):
         raise unknown_name("simulated task", name, known)
 

@@ -25,25 +25,28 @@ def extra_streams(rig: Rig, task: Task) -> tuple[tuple[StreamSpec, AlignmentConf
 
 def station_contract(rig: Rig) -> Contract:
     """The contract of everything that a rig's nodes publish."""
-    task = _task(rig)
+    task = task_of(rig)
     return rig.contract(extra_streams(rig, task) if task else ())
 
 
 def object_streams(rig: Rig) -> tuple[str, ...]:
     """The streams of a simulated rig's task; none for a real one."""
-    task = _task(rig)
+    task = task_of(rig)
     return tuple(task.streams) if task else ()
 
 
 def task_text(rig: Rig) -> str:
     """What a simulated rig's task is, as one would tell a person; empty for a real one."""
-    task = _task(rig)
+    task = task_of(rig)
     return task.text if task else ""
 
 
-def _task(rig: Rig) -> Task | None:
+def task_of(rig: Rig) -> Task | None:
+    """A simulated rig's task; None for a real one."""
     if rig.simulation is None:
         return None
     from robot_learning.sim.panda_tasks import TASKS
 
-    return TASKS[rig.simulation.task]()
+    task = TASKS[rig.simulation.task]()
+    task.spread = rig.simulation.spread
+    return task

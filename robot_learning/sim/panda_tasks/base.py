@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from robot_learning.contract import Alignment
 from robot_learning.drivers.interfaces import RobotState
@@ -40,12 +41,21 @@ class Task:
         max_steps: at the policy's rate.
         hold_steps: steps in a row for which `done` must hold.
         streams: what it records beyond the rig.
+        spread: share of the region that objects and tool begin in, about its centre.
     """
 
     text: str
+    spread = 1.0
     max_steps = 120
     hold_steps = 3
     streams: dict[str, ObjectStream]
+
+    def draw(self, rng: np.random.Generator, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+        """Somewhere in the box from `low` to `high`, shrunk to `spread` about its centre."""
+        if self.spread == 1.0:
+            return np.asarray(rng.uniform(low, high))
+        a, b = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        return (a + b) / 2 + self.spread * (np.asarray(rng.uniform(a, b)) - (a + b) / 2)
 
     def objects_xml(self) -> str:
         """MJCF of what is on the table."""

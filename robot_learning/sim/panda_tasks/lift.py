@@ -34,7 +34,8 @@ class Lift(Task):
         return cube_xml()
 
     def place(self, world: World, rng: np.random.Generator) -> None:
-        place_cube(world, rng.uniform([0.44, -0.12], [0.58, 0.12]), rng.uniform(-np.pi / 4, np.pi / 4))
+        xy = self.draw(rng, [0.44, -0.12], [0.58, 0.12])
+        place_cube(world, xy, float(self.draw(rng, -np.pi / 4, np.pi / 4)))
 
     def read(self, world: World) -> dict[str, np.ndarray]:
         return read_cube(world)

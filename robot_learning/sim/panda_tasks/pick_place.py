@@ -50,8 +50,9 @@ class PickPlace(Task):
         return cube_xml() + bin_xml()
 
     def place(self, world: World, rng: np.random.Generator) -> None:
-        place_cube(world, rng.uniform([0.42, -0.02], [0.58, 0.16]), rng.uniform(-np.pi / 4, np.pi / 4))
-        world.data.mocap_pos[0] = [*rng.uniform([0.44, -0.28], [0.58, -0.20]), 0.0]
+        xy = self.draw(rng, [0.42, -0.02], [0.58, 0.16])
+        place_cube(world, xy, float(self.draw(rng, -np.pi / 4, np.pi / 4)))
+        world.data.mocap_pos[0] = [*self.draw(rng, [0.44, -0.28], [0.58, -0.20]), 0.0]
 
     def read(self, world: World) -> dict[str, np.ndarray]:
         return {**read_cube(world), "goal_position": world.data.body("goal").xpos.copy()}

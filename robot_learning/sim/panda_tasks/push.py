@@ -39,9 +39,9 @@ class Push(Task):
         return cube_xml(friction=_FRICTION) + f'<body name="goal" mocap="true">{mark}</body>'
 
     def place(self, world: World, rng: np.random.Generator) -> None:
-        xy = rng.uniform([0.42, -0.10], [0.50, 0.10])
-        place_cube(world, xy, rng.uniform(-np.pi / 4, np.pi / 4))
-        angle, distance = rng.uniform(-np.pi / 3, np.pi / 3), rng.uniform(0.09, 0.15)
+        xy = self.draw(rng, [0.42, -0.10], [0.50, 0.10])
+        place_cube(world, xy, float(self.draw(rng, -np.pi / 4, np.pi / 4)))
+        angle, distance = float(self.draw(rng, -np.pi / 3, np.pi / 3)), float(self.draw(rng, 0.09, 0.15))
         world.data.mocap_pos[0] = [*(xy + distance * np.array([np.cos(angle), np.sin(angle)])), 0.0]
 
     def read(self, world: World) -> dict[str, np.ndarray]:
