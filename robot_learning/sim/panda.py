@@ -20,7 +20,7 @@ from robot_learning.drivers.mujoco.world import World
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.rig import Rig, load_rig
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
-from robot_learning.sim.base import SimEnv
+from robot_learning.sim.base import Expert, SimEnv
 from robot_learning.sim.panda_expert import PandaExpert
 from robot_learning.sim.panda_tasks import TASKS as _TASKS
 from robot_learning.sim.panda_tasks import Task
@@ -123,8 +123,8 @@ class PandaEnv(SimEnv):
         # Sorted by stamp; of equal stamps the state comes first, then the action that answers it.
         return sorted(out, key=lambda s: (s.stamp_ns, s.stream.startswith("action")))
 
-    def expert(self) -> PandaExpert:
-        return PandaExpert(self, self._task)
+    def expert(self) -> Expert:
+        return _Expert(self, PandaExpert(self._rig, self._task, self.robot.kinematics))
 
     def render(self) -> np.ndarray:
         """The scene from beside the table, (256, 256, 3), with shadows."""
@@ -214,6 +214,17 @@ class PandaEnv(SimEnv):
         else:
             low, high = list(limits.joint_position_min_rad), list(limits.joint_position_max_rad)
         return gymnasium.spaces.Box(np.array([*low, *width[0]]), np.array([*high, *width[1]]), dtype=np.float64)
+
+
+class _Expert:
+    """The scripted expert in its environment: it sees the simulator's state and wanders by the episode's seed."""
+
+    def __init__(self, env: PandaEnv, expert: PandaExpert) -> None:
+        self._env, self.reset, self._act = env, expert.reset, expert.act
+
+    def act(self) -> np.ndarray:
+        env = self._env
+        return self._act(env.robot.observe(), env.objects, env.gate.reference(env.now_ns), env.np_random)
 
 
 def make(task: str, cameras: bool = True) -> PandaEnv:

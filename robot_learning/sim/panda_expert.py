@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robot_learning.drivers.interfaces import EeTarget
+from robot_learning.drivers.interfaces import EeTarget, RobotState, Target
+from robot_learning.drivers.mujoco.kinematics import Kinematics
+from robot_learning.rig import Rig
 from robot_learning.rotation import (
     matrix_to_rotation_6d,
     matrix_to_rotation_vector,
@@ -16,9 +17,6 @@ from robot_learning.rotation import (
     rotation_vector_to_matrix,
 )
 from robot_learning.sim.panda_tasks import Task
-
-if TYPE_CHECKING:
-    from robot_learning.sim.panda import PandaEnv
 
 _GAIN = 0.35  # share of the way to the waypoint that one step asks for
 _SPEED_M_S = 0.45
@@ -37,14 +35,18 @@ class PandaExpert:
     the tool is far from its waypoint the path wanders, so that demonstrations show states beside the
     straight path and what to do there.
 
+    It knows nothing of where the state comes from: the simulated environment or topics.
+
     Args:
+        kinematics: the arm's, for rigs that take joint targets.
         wander_m: standard deviation of the wander [m].
     """
 
-    def __init__(self, env: PandaEnv, task: Task, wander_m: float = _WANDER_M) -> None:
-        self._env, self._task, self._wander_m = env, task, wander_m
-        self._period_s = 1 / env.contract.policy_rate_hz
-        limits = env.rig.limits
+    def __init__(self, rig: Rig, task: Task, kinematics: Kinematics, wander_m: float = _WANDER_M) -> None:
+        self._task, self._kinematics, self._wander_m = task, kinematics, wander_m
+        self._ee = rig.robot.command == "ee_target"
+        self._period_s = 1 / rig.policy.rate_hz
+        limits = rig.limits
         self._speed = min(_SPEED_M_S, _MARGIN * limits.ee_speed_max_m_s)
         self._speed_step = _MARGIN * limits.ee_acceleration_max_m_s2 * self._period_s
         self._turn = min(_ANGULAR_SPEED_RAD_S, _MARGIN * limits.ee_angular_speed_max_rad_s)
@@ -52,16 +54,28 @@ class PandaExpert:
         self.reset()
 
     def reset(self) -> None:
-        """Stand still. The wander comes from the environment's own seeded generator."""
+        """Stand still."""
         self._velocity, self._angular, self._wander = np.zeros(3), np.zeros(3), np.zeros(3)
 
-    def act(self) -> np.ndarray:
-        """The next action, of the environment's action space."""
-        state, T = self._env.robot.observe(), self._period_s
-        want = self._task.expert(self._env.objects, state)
-        position, R = self._reference()
+    def act(
+        self,
+        state: RobotState,
+        objects: dict[str, np.ndarray],
+        reference: Target | None,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """The next action of the rig, one period after the last.
+
+        Args:
+            objects: newest values of the task's own streams.
+            reference: where the robot was last told to be; None at first.
+            rng: where the wander comes from.
+        """
+        T = self._period_s
+        want = self._task.expert(objects, state)
+        position, R = self._pose(reference, state)
         away = want.position - position
-        draw = self._env.np_random.normal(0, self._wander_m, 3)
+        draw = rng.normal(0, self._wander_m, 3)
         self._wander = _WANDER_MEMORY * self._wander + math.sqrt(1 - _WANDER_MEMORY**2) * draw
         away = away + self._wander * min(1.0, math.sqrt(away @ away) / _STEADY_M)
         self._velocity = _towards(_shorten(_GAIN / T * away, self._speed), self._velocity, self._speed_step)
@@ -71,23 +85,18 @@ class PandaExpert:
         turn = _shorten(_GAIN / T * matrix_to_rotation_vector(down @ R.T), self._turn)
         self._angular = _towards(turn, self._angular, self._turn_step)
         rotation = rotation_vector_to_matrix(self._angular * T) @ R
-        return self._action(position + self._velocity * T, rotation, want.gripper_width)
+        position = position + self._velocity * T
+        if self._ee:
+            return np.concatenate([position, matrix_to_rotation_6d(rotation), [want.gripper_width]])
+        return np.append(self._kinematics.inverse(position, rotation, state.joint_position), want.gripper_width)
 
-    def _reference(self) -> tuple[np.ndarray, np.ndarray]:
+    def _pose(self, reference: Target | None, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
         """Where the tool was last told to be; at first, where it is."""
-        target = self._env.gate.reference(self._env.now_ns)
-        if isinstance(target, EeTarget):
-            return target.position, rotation_6d_to_matrix(target.rotation_6d)
-        if target is not None:
-            return self._env.robot.kinematics.forward(target.position)
-        state = self._env.robot.observe()
+        if isinstance(reference, EeTarget):
+            return reference.position, rotation_6d_to_matrix(reference.rotation_6d)
+        if reference is not None:
+            return self._kinematics.forward(reference.position)
         return state.ee_position, quaternion_to_matrix(state.ee_orientation)
-
-    def _action(self, position: np.ndarray, rotation: np.ndarray, width: float) -> np.ndarray:
-        if self._env.rig.robot.command == "ee_target":
-            return np.concatenate([position, matrix_to_rotation_6d(rotation), [width]])
-        q = self._env.robot.observe().joint_position
-        return np.append(self._env.robot.kinematics.inverse(position, rotation, q), width)
 
 
 def _shorten(x: np.ndarray, longest: float) -> np.ndarray:
