@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
+from robot_learning import decode
 from robot_learning.contract import Contract, StreamSpec
 from robot_learning.data.sample import Sample
-from robot_learning.nodes import messages
+from robot_learning.decode import BadMessage
 from robot_learning.nodes.base import StationNode
-from robot_learning.nodes.messages import BadMessage
 from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.qos import profile
 from robot_learning.rig_sections import TopicConfig
@@ -72,10 +70,10 @@ class Intake:
             for spec, config in readers:
                 monitor = self._node.monitors[spec.name]
                 try:
-                    stamp = messages.stamp_of(message)
+                    stamp = decode.stamp_of(message)
                     if stamp > received + _FUTURE_NS:
                         raise BadMessage(f"it is stamped {(stamp - received) / 1e9:.3f} s in the future")
-                    value = _value(message, spec, config)
+                    value = decode.value(message, spec, config)
                 except BadMessage as error:
                     reason = f"{topic}: message refused: {error}"
                     monitor.refuse(reason)
@@ -110,52 +108,3 @@ class _Count:
         missing = max(0, sequence - self._last - 1)
         self._last = sequence
         return sequence, missing
-
-
-def _value(message: Any, spec: StreamSpec, config: TopicConfig) -> np.ndarray:
-    """What a stream reads out of a message, checked against its spec."""
-    value = _READ[config.field](message, config)
-    if value.shape != spec.shape:
-        raise BadMessage(f"its shape is {value.shape}, the contract says {spec.shape}")
-    if value.dtype != np.dtype(spec.dtype):
-        raise BadMessage(f"its type is {value.dtype}, the contract says {spec.dtype}")
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise BadMessage("it is not finite")
-    return value
-
-
-def _numbers(message: Any, config: TopicConfig) -> np.ndarray:
-    if config.field == "position" and hasattr(message, "pose"):
-        return messages.position_of(message)
-    return messages.pick(message, config.field, config.names)
-
-
-def _xyz(v: Any) -> np.ndarray:
-    return np.array([v.x, v.y, v.z])
-
-
-def _image(message: Any, config: TopicConfig) -> np.ndarray:
-    if config.type == "sensor_msgs/Image":
-        return messages.pixels(message)
-    import simplejpeg
-
-    try:
-        return simplejpeg.decode_jpeg(bytes(message.data), colorspace="RGB")
-    except ValueError as error:
-        raise BadMessage(f"it is no JPEG ({error})") from None
-
-
-_READ: dict[str, Callable[[Any, TopicConfig], np.ndarray]] = {
-    "position": _numbers,
-    "velocity": _numbers,
-    "effort": _numbers,
-    "orientation": lambda m, _: messages.orientation_of(m),
-    "linear": lambda m, _: _xyz(m.twist.linear),
-    "angular": lambda m, _: _xyz(m.twist.angular),
-    "twist": lambda m, _: np.concatenate([_xyz(m.twist.linear), _xyz(m.twist.angular)]),
-    "force": lambda m, _: _xyz(m.wrench.force),
-    "torque": lambda m, _: _xyz(m.wrench.torque),
-    "wrench": lambda m, _: np.concatenate([_xyz(m.wrench.force), _xyz(m.wrench.torque)]),
-    "point": lambda m, _: _xyz(m.point),
-    "image": _image,
-}

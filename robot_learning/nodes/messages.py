@@ -13,30 +13,16 @@ from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 
 from robot_learning.clock import NS_PER_S
+from robot_learning.decode import BadMessage, from_time, orientation_of, pick, pixels, position_of, stamp_of
+
+__all__ = ["BadMessage", "from_time", "orientation_of", "pick", "pixels", "position_of", "stamp_of"]
 
 OK, WARN, ERROR, STALE = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
-
-
-class BadMessage(ValueError):
-    """A message that can't be used; its text names what is wrong with it."""
 
 
 def to_time(stamp_ns: int) -> Time:
     """Nanoseconds to ROS time."""
     return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
-
-
-def from_time(time: Time) -> int:
-    """ROS time to nanoseconds."""
-    return int(time.sec) * NS_PER_S + int(time.nanosec)
-
-
-def stamp_of(message: Any) -> int:
-    """A message's header stamp [ns]; BadMessage where the header was never stamped."""
-    stamp = from_time(message.header.stamp)
-    if stamp == 0:
-        raise BadMessage("its header is not stamped")
-    return stamp
 
 
 def vector(
@@ -55,26 +41,6 @@ def _doubles(values: Iterable[float]) -> array.array:
     return array.array("d", np.asarray(values, dtype=np.float64).tobytes())
 
 
-def pick(message: JointState, field: str, names: Sequence[str]) -> np.ndarray:
-    """One field of a JointState as (len(names),) float64, by name; without names, as it is.
-
-    Raises:
-        BadMessage: a name that the message lacks, or a field of another length than the names.
-    """
-    values = np.array(getattr(message, field), dtype=np.float64)
-    if not names:
-        return values
-    own = list(message.name)
-    if own == list(names) and len(values) == len(own):
-        return values
-    missing = [name for name in names if name not in own]
-    if missing:
-        raise BadMessage(f"it names {own}, without {missing}")
-    if len(values) != len(own):
-        raise BadMessage(f"it has {len(own)} names and {len(values)} values of '{field}'")
-    return values[[own.index(name) for name in names]]
-
-
 def pose(stamp_ns: int, frame: str, position: np.ndarray, orientation_wxyz: np.ndarray) -> PoseStamped:
     """A pose; the quaternion is scalar first, as everywhere but in ROS."""
     message = PoseStamped()
@@ -83,25 +49,6 @@ def pose(stamp_ns: int, frame: str, position: np.ndarray, orientation_wxyz: np.n
     p.x, p.y, p.z = (float(v) for v in position)
     q.w, q.x, q.y, q.z = (float(v) for v in orientation_wxyz)
     return message
-
-
-def position_of(message: PoseStamped) -> np.ndarray:
-    """(3,) [m]."""
-    p = message.pose.position
-    return np.array([p.x, p.y, p.z])
-
-
-def orientation_of(message: PoseStamped) -> np.ndarray:
-    """(4,) unit quaternion, scalar first, its scalar not negative.
-
-    Raises:
-        BadMessage: it is no unit quaternion.
-    """
-    o = message.pose.orientation
-    q = np.array([o.w, o.x, o.y, o.z])
-    if not abs(float(q @ q) - 1) < 0.01:
-        raise BadMessage(f"its orientation {np.round(q, 3).tolist()} (w, x, y, z) is no unit quaternion")
-    return -q if q[0] < 0 else q
 
 
 def twist(stamp_ns: int, frame: str, linear: np.ndarray, angular: np.ndarray) -> TwistStamped:
@@ -132,33 +79,6 @@ def image(stamp_ns: int, frame: str, pixels: np.ndarray) -> Image:
     # rclpy copies an array.array in one go, and anything else element by element: 0.1 ms against 120.
     message.data = array.array("B", pixels.tobytes())
     return message
-
-
-_BGR = slice(None, None, -1)
-_ENCODINGS = {"rgb8": (np.uint8, 3, None), "bgr8": (np.uint8, 3, _BGR), "16UC1": (np.uint16, 1, None),
-              "mono16": (np.uint16, 1, None)}  # fmt: skip
-
-
-def pixels(message: Image) -> np.ndarray:
-    """An image message's content: (H, W, 3) uint8 RGB or (H, W) uint16, a copy.
-
-    Raises:
-        BadMessage: another encoding, or less data than its size says.
-    """
-    if message.encoding not in _ENCODINGS:
-        raise BadMessage(f"its encoding is '{message.encoding}'; allowed: {', '.join(_ENCODINGS)}")
-    dtype, channels, order = _ENCODINGS[message.encoding]
-    height, width, row = message.height, message.width, message.width * channels * np.dtype(dtype).itemsize
-    if message.step < row or len(message.data) < message.step * height:
-        raise BadMessage(
-            f"its size is {width} x {height}, its data {len(message.data)} bytes in rows of {message.step}"
-        )
-    rows = np.frombuffer(message.data, np.uint8, message.step * height).reshape(height, message.step)[:, :row]
-    out = rows.copy().view(np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")).astype(dtype, copy=False)
-    if channels == 1:
-        return out
-    out = out.reshape(height, width, channels)
-    return out if order is None else np.ascontiguousarray(out[..., order])
 
 
 def compressed(stamp_ns: int, frame: str, jpeg: bytes) -> CompressedImage:
