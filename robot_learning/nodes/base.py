@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.client import Client
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -39,6 +40,7 @@ class StationNode(LifecycleNode):
     Attributes:
         rig: the rig named by the parameter `rig`.
         clock: ROS time.
+        exit_code: of the process, where nothing else fails.
     """
 
     declaration: ClassVar[declared.Node]
@@ -54,6 +56,7 @@ class StationNode(LifecycleNode):
         self.rig: Rig = load_rig(self.param("rig"))
         self.clock = RosClock(self, self._time_jumped)
         self.active = False
+        self.exit_code = 0
         self._closed = False
         self.monitors: dict[str, Monitor] = {}
         self._faults: dict[str, str] = {}
@@ -122,6 +125,16 @@ class StationNode(LifecycleNode):
             return response
 
         self.create_service(Trigger, name, answer)
+
+    def client(self, name: str) -> Client:
+        """A client of a declared service of another node."""
+        self._declared(self.declaration.calls, name)
+        return self.create_client(Trigger, name)
+
+    def end(self, code: int = 0) -> None:
+        """Have this process end in order, with an exit code: its work is done, or can't be."""
+        self.exit_code = code
+        self.context.try_shutdown()
 
     def fault(self, key: str, text: str) -> None:
         """Something is wrong: told at once in the log, and in /diagnostics until :meth:`clear_fault`."""
@@ -254,4 +267,5 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
             signal.signal(name, signal.SIG_IGN)  # a second signal must not interrupt the orderly end
         if node is not None:
             node.finish()
+            code = code or node.exit_code
     sys.exit(code)

@@ -76,6 +76,7 @@ class Node:
     Attributes:
         name: of the node, unless it is renamed.
         executable: what `ros2 run robot_learning` calls it.
+        calls: services of other nodes that it may call.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Node:
     publishes: tuple[Topic, ...] = ()
     subscribes: tuple[Topic, ...] = ()
     serves: tuple[Service, ...] = ()
+    calls: tuple[Service, ...] = ()
 
 
 COMMON = (
@@ -165,6 +167,7 @@ TELEOP = Node(
         Parameter("speed_scale", 1.0, "of the rig's teleoperation speeds", 0.05, 1.0, changeable=True),
         Parameter("episodes", 0, "scripted: how many demonstrations to give, then end; 0: no end", 0, 1_000_000),
         Parameter("first_seed", 0, "scripted: seed of the first demonstration", 0, 2**31 - 1),
+        Parameter("record", True, "scripted: have the recorder record each demonstration"),
     ),
     (
         Topic("robot/target", "sensor_msgs/JointState", "command", "where the tool or the joints should be"),
@@ -178,6 +181,17 @@ TELEOP = Node(
         Topic("robot/ee_pose", "geometry_msgs/PoseStamped", "sensor", "to begin where the robot is"),
         Topic("robot/gripper", "sensor_msgs/JointState", "sensor", "to begin where the gripper is"),
         Topic("robot/gate", "diagnostic_msgs/DiagnosticStatus", "latched", "to tell the operator of a stop"),
+        Topic("robot/gated", "sensor_msgs/JointState", "sensor", "to go on from where the robot was told to be"),
+        Topic("robot/objects/{stream}", "sensor_msgs/JointState", "sensor", "scripted: where the task's objects are"),
+        Topic("robot/success", "std_msgs/Bool", "latched", "scripted: whether the task is done"),
+    ),
+    (),
+    (
+        Service("robot/reset", "std_srvs/Trigger", "scripted: a new start"),
+        Service("recorder/start", "std_srvs/Trigger", "scripted: each demonstration is an episode"),
+        Service("recorder/success", "std_srvs/Trigger", "scripted: the task was done"),
+        Service("recorder/failure", "std_srvs/Trigger", "scripted: it was not done in time"),
+        Service("recorder/discard", "std_srvs/Trigger", "scripted: the gate stopped"),
     ),
 )  # fmt: skip
 RECORDER = Node(

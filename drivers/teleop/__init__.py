@@ -1,0 +1,1 @@
+"""Input devices: what a person's hands do, as axes and buttons. No ROS."""

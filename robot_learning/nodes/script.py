@@ -1,0 +1,108 @@
+"""The scripted teleoperator's hands and eyes: its `Station` as topics and services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+from std_srvs.srv import Trigger
+
+from robot_learning.deployment.scripted import Answer, Demonstrator
+from robot_learning.nodes import messages
+from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.state_intake import StateIntake
+from robot_learning.sim.station import object_streams
+from robot_learning.topics import action_names
+
+_WORDS = ("start", "success", "failure", "discard")
+
+
+class Script:
+    """Runs a `Demonstrator` in a node; ends the process once all demonstrations were given."""
+
+    def __init__(self, node: StationNode) -> None:
+        self._node, self._names = node, action_names(node.rig)
+        self._record = node.param("record")
+        self._target = node.advertise("robot/target")
+        self._seed = AsyncParameterClient(node, "robot")
+        self._reset = node.client("robot/reset")
+        self._recorder = {word: node.client(f"recorder/{word}") for word in _WORDS} if self._record else {}
+        self.demonstrator = Demonstrator(node.rig, self, node.clock, node.param("episodes"), node.param("first_seed"))
+        StateIntake(node, self.demonstrator.measured)
+        for stream in object_streams(node.rig):
+            node.listen("robot/objects/{stream}", self._objects(stream), stream=stream)
+        node.listen("robot/success", self._success)
+        node.listen("robot/gated", self._gated)
+        node.listen("robot/gate", self._gate)
+        self._phase, self._told = "", 0
+        self._timer = node.create_timer(1 / node.rig.policy.rate_hz, self._tick)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._timer.cancel()
+
+    # What the demonstrator asks for
+
+    def missing(self) -> str:
+        clients = {"robot": (self._reset,), "recorder": self._recorder.values()}
+        return " and no ".join(n for n, cs in clients.items() if not all(c.service_is_ready() for c in cs))
+
+    def reset(self, seed: int) -> Answer:
+        answer = Answer()
+
+        def then(future: Any) -> None:
+            result = future.result().results[0]
+            if result.successful:
+                self._call(self._reset, answer)
+            else:
+                answer.give(False, result.reason)
+
+        self._seed.set_parameters([Parameter("seed", value=seed)]).add_done_callback(then)
+        return answer
+
+    def record(self, word: str) -> Answer:
+        if not self._record:
+            return Answer(True, "nothing is recorded")
+        return self._call(self._recorder[word], Answer())
+
+    def send(self, values: np.ndarray, stamp_ns: int) -> None:
+        self._target.publish(messages.vector(stamp_ns, self._names, values))
+
+    # Inside
+
+    def _call(self, client: Any, answer: Answer) -> Answer:
+        future = client.call_async(Trigger.Request())
+        future.add_done_callback(lambda f: answer.give(f.result().success, f.result().message))
+        return answer
+
+    def _tick(self) -> None:
+        demonstrator = self.demonstrator
+        demonstrator.tick()
+        for given in demonstrator.given[self._told :]:
+            outcome = "success" if given.success else "failure"
+            self._node.get_logger().info(f"seed {given.seed}: {outcome} after {given.steps} steps")
+        self._told = len(demonstrator.given)
+        if demonstrator.finished:
+            done = sum(given.success for given in demonstrator.given)
+            self._node.get_logger().info(f"gave {self._told} demonstrations, {done} with success")
+            self._node.end()
+
+    def _objects(self, stream: str) -> Any:
+        def read(message: Any) -> None:
+            value = messages.pick(message, "position", ())
+            self.demonstrator.objects[stream] = messages.stamp_of(message), value
+
+        return read
+
+    def _success(self, message: Any) -> None:
+        self.demonstrator.success = message.data
+
+    def _gated(self, message: Any) -> None:
+        values = messages.pick(message, "position", self._names)
+        self.demonstrator.gated(values, messages.stamp_of(message))
+
+    def _gate(self, message: Any) -> None:
+        values = messages.values_of(message)
+        self.demonstrator.stopped = message.message if values.get("state") == "stopped" else ""
