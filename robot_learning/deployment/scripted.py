@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.deployment.measured import Measured
+from robot_learning.deployment.script import Answer, Script, Scripted, ScriptError
 from robot_learning.drivers.actions import to_target
 from robot_learning.drivers.interfaces import Target
 from robot_learning.drivers.mujoco.kinematics import Kinematics
-from robot_learning.errors import ConfigError, UserError
+from robot_learning.errors import ConfigError
 from robot_learning.rig import Rig
 from robot_learning.sim.panda_expert import PandaExpert
-from robot_learning.sim.panda_tasks import TASKS
 from robot_learning.sim.recording import AFTER_SUCCESS_S
+from robot_learning.sim.station import task_of
 
-_PATIENCE_S = 30.0  # for an answer, or for state to come
 _STALE_S = 0.3  # older state is not acted upon
-_RETRY_S = 0.5  # between attempts to start the recorder
 _ATTEMPTS = 3  # at one seed, before it gives up
-
-T = TypeVar("T")
-Script = Generator[bool, None, T]  # goes on at each tick
-
-
-class ScriptError(UserError):
-    """The station does not do what a demonstration needs."""
-
-
-@dataclass
-class Answer:
-    """What a service said; `success` is None until it did."""
-
-    success: bool | None = None
-    message: str = ""
-
-    def give(self, success: bool, message: str) -> None:
-        """It has answered."""
-        self.success, self.message = success, message
 
 
 class Station(Protocol):
@@ -73,7 +52,7 @@ class Given:
     steps: int
 
 
-class Demonstrator:
+class Demonstrator(Scripted):
     """Resets the simulation, has the recorder started, acts as the task's expert, says how it ended; and again.
 
     The caller feeds `measured`, `objects` and the attributes below as they come, and calls :meth:`tick` at the
@@ -90,21 +69,22 @@ class Demonstrator:
         stopped: why the gate stopped; empty while it has not.
         given: the demonstrations so far.
         phase: what it does just now, in words.
-        finished: whether all were given.
 
     Raises:
         ConfigError: the rig simulates no task.
     """
 
     def __init__(self, rig: Rig, station: Station, clock: Clock, episodes: int = 0, first_seed: int = 0) -> None:
-        if rig.simulation is None:
+        task = task_of(rig)
+        if task is None:
             raise ConfigError(
                 f"the rig '{rig.name}' is not simulated, so that no script knows where its objects are; "
                 "choose device keyboard or gamepad."
             )
-        self._rig, self._station, self._clock = rig, station, clock
+        super().__init__(clock)
+        self._rig, self._station = rig, station
         self._episodes, self._first_seed = episodes, first_seed
-        self._task = TASKS[rig.simulation.task]()
+        self._task = task
         limits = rig.limits
         low, high = (np.array(x) for x in (limits.joint_position_min_rad, limits.joint_position_max_rad))
         self._expert = PandaExpert(rig, self._task, Kinematics(np.array(rig.robot.home_joint_position_rad), low, high))
@@ -114,26 +94,16 @@ class Demonstrator:
         self.stopped = ""
         self.given: list[Given] = []
         self.phase = "waiting"
-        self.finished = False
         self._sent: Target | None = None  # the last of this episode
         self._gated: Target | None = None
-        self._script = self._run()
 
     def gated(self, values: np.ndarray, stamp_ns: int) -> None:
         """What the gate made of the command stamped so."""
         self._gated = to_target(self._rig, values, stamp_ns)
 
-    def tick(self) -> None:
-        """Go on.
-
-        Raises:
-            ScriptError: something did not come or was refused for good; the sentence says what.
-        """
-        if next(self._script, None) is None:
-            self.finished, self.phase = True, "finished"
-
-    def _run(self) -> Script[None]:
-        yield from self._until(lambda: not self._station.missing(), lambda: f"there is no {self._station.missing()}")
+    def run(self) -> Script[None]:
+        """All demonstrations, as a script."""
+        yield from self.until(lambda: not self._station.missing(), lambda: f"there is no {self._station.missing()}")
         while not self._episodes or len(self.given) < self._episodes:
             seed = self._first_seed + len(self.given)
             for _ in range(_ATTEMPTS):
@@ -150,20 +120,20 @@ class Demonstrator:
     def _demonstrate(self, seed: int) -> Script[Given | None]:
         """One demonstration; None where the gate's stop interrupted it, and it was thrown away."""
         self.phase = f"seed {seed}: resetting"
-        yield from self._answered(self._station.reset(seed), "reset the simulation")
+        yield from self.answered(self._station.reset(seed), "reset the simulation")
         since = self._clock.now_ns()
-        yield from self._until(lambda: self._seen_since(since), lambda: f"nothing has come of {self._unseen(since)}")
+        yield from self.until(lambda: self._seen_since(since), lambda: f"nothing has come of {self._unseen(since)}")
         self.success, self._sent, self._gated = False, None, None
         self._expert.reset()
         rng = np.random.default_rng([seed, 1])  # apart from the start that the simulation makes of the seed
         self.phase = f"seed {seed}: starting"
-        yield from self._start()
+        yield from self.insist(lambda: self._station.record("start"), "start the recorder")
         self.phase = f"seed {seed}: acting"
         steps, end = 0, None
         while steps < (end or self._task.max_steps):
             if self.stopped:
                 self.phase = f"seed {seed}: interrupted"
-                yield from self._answered(self._station.record("discard"), "discard the episode")
+                yield from self.answered(self._station.record("discard"), "discard the episode")
                 return None
             if self.success and end is None:
                 end = steps + round(AFTER_SUCCESS_S * self._rig.policy.rate_hz)
@@ -175,16 +145,8 @@ class Demonstrator:
         while outcome.success is None:  # the commands go on until the episode is sealed
             self._act(rng)
             yield True
-        yield from self._answered(outcome, "seal the episode")
+        yield from self.answered(outcome, "seal the episode")
         return Given(seed, end is not None, steps)
-
-    def _start(self) -> Script[None]:
-        """Have the recorder started; a stream that has only just come may need a second attempt."""
-        end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
-        while not (answer := (yield from self._answer(self._station.record("start"), "start the recorder"))).success:
-            if self._clock.now_ns() > end:
-                raise ScriptError(f"the recorder does not start: {answer.message}")
-            yield from self._pause(_RETRY_S)
 
     def _act(self, rng: np.random.Generator) -> None:
         """Send the expert's next action, unless what it would answer is old: then the robot's watchdog acts."""
@@ -210,24 +172,3 @@ class Demonstrator:
 
     def _seen_since(self, since_ns: int) -> bool:
         return not self._unseen(since_ns)
-
-    def _answered(self, answer: Answer, what: str) -> Script[None]:
-        yield from self._answer(answer, what)
-        if not answer.success:
-            raise ScriptError(f"the station refused to {what}: {answer.message}")
-
-    def _answer(self, answer: Answer, what: str) -> Script[Answer]:
-        yield from self._until(lambda: answer.success is not None, lambda: f"no answer came to the call to {what}")
-        return answer
-
-    def _until(self, condition: Callable[[], bool], complaint: Callable[[], str]) -> Script[None]:
-        end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
-        while not condition():
-            if self._clock.now_ns() > end:
-                raise ScriptError(f"{complaint()} for {_PATIENCE_S:.0f} s; see that the rig's nodes are running.")
-            yield True
-
-    def _pause(self, seconds: float) -> Script[None]:
-        end = self._clock.now_ns() + seconds_to_ns(seconds)
-        while self._clock.now_ns() < end:
-            yield True

@@ -9,7 +9,8 @@ from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from std_srvs.srv import Trigger
 
-from robot_learning.deployment.scripted import Answer, Demonstrator
+from robot_learning.deployment.script import Answer
+from robot_learning.deployment.scripted import Demonstrator
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.state_intake import StateIntake
