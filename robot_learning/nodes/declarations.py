@@ -274,4 +274,31 @@ REPLAY = Node(
     ),
 )  # fmt: skip
 
-NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY)
+ROLLOUT = Node(
+    "rollout", "rollout_node",
+    "Closed-loop episodes of a policy on a simulated rig, one for each seed; ends when they are done.",
+    (
+        *COMMON,
+        Parameter("rollouts", 20, "how many episodes", 1, 1_000_000),
+        Parameter("first_rollout_seed", 100_000, "seed of the first; demonstrations use those below", 0, 2**31 - 1),
+        Parameter("results", "outputs/rollouts.json", "file for what became of each"),
+    ),
+    (DIAGNOSTICS,),
+    (
+        Topic("robot/success", "std_msgs/Bool", "latched", "whether the task is done"),
+        Topic("robot/gate", "diagnostic_msgs/DiagnosticStatus", "latched", "the gate's trips"),
+        Topic("policy/mode", "diagnostic_msgs/DiagnosticStatus", "latched", "whether the policy stopped by itself"),
+        Topic("policy/timing", "diagnostic_msgs/DiagnosticStatus", "event", "times of inference"),
+    ),
+    (),
+    (
+        Service("robot/reset", "std_srvs/Trigger", "a new start"),
+        Service("policy/start", "std_srvs/Trigger", "the policy acts"),
+        Service("policy/stop", "std_srvs/Trigger", "the episode is over"),
+        Service("recorder/start", "std_srvs/Trigger", "each rollout is an episode"),
+        Service("recorder/success", "std_srvs/Trigger", "the task was done"),
+        Service("recorder/failure", "std_srvs/Trigger", "it was not done in time"),
+    ),
+)  # fmt: skip
+
+NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY, ROLLOUT)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
-from std_srvs.srv import Trigger
 
 from robot_learning.deployment.script import Answer
 from robot_learning.deployment.scripted import Demonstrator
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.services import Services
 from robot_learning.nodes.state_intake import StateIntake
 from robot_learning.sim.station import object_streams
 from robot_learning.topics import action_names
@@ -27,9 +25,8 @@ class Script:
         self._node, self._names = node, action_names(node.rig)
         self._record = node.param("record")
         self._target = node.advertise("robot/target")
-        self._seed = AsyncParameterClient(node, "robot")
-        self._reset = node.client("robot/reset")
-        self._recorder = {word: node.client(f"recorder/{word}") for word in _WORDS} if self._record else {}
+        recorder = [f"recorder/{word}" for word in _WORDS] if self._record else []
+        self._services = Services(node, ["robot/reset", *recorder])
         self.demonstrator = Demonstrator(node.rig, self, node.clock, node.param("episodes"), node.param("first_seed"))
         StateIntake(node, self.demonstrator.measured)
         for stream in object_streams(node.rig):
@@ -47,36 +44,20 @@ class Script:
     # What the demonstrator asks for
 
     def missing(self) -> str:
-        clients = {"robot": (self._reset,), "recorder": self._recorder.values()}
-        return " and no ".join(n for n, cs in clients.items() if not all(c.service_is_ready() for c in cs))
+        return self._services.missing()
 
     def reset(self, seed: int) -> Answer:
-        answer = Answer()
-
-        def then(future: Any) -> None:
-            result = future.result().results[0]
-            if result.successful:
-                self._call(self._reset, answer)
-            else:
-                answer.give(False, result.reason)
-
-        self._seed.set_parameters([Parameter("seed", value=seed)]).add_done_callback(then)
-        return answer
+        return self._services.reset(seed)
 
     def record(self, word: str) -> Answer:
         if not self._record:
             return Answer(True, "nothing is recorded")
-        return self._call(self._recorder[word], Answer())
+        return self._services.call(f"recorder/{word}")
 
     def send(self, values: np.ndarray, stamp_ns: int) -> None:
         self._target.publish(messages.vector(stamp_ns, self._names, values))
 
     # Inside
-
-    def _call(self, client: Any, answer: Answer) -> Answer:
-        future = client.call_async(Trigger.Request())
-        future.add_done_callback(lambda f: answer.give(f.result().success, f.result().message))
-        return answer
 
     def _tick(self) -> None:
         demonstrator = self.demonstrator
