@@ -36,6 +36,10 @@ class SafetyError(UserError):
     """A command or an activation refused for the robot's safety."""
 
 
+class DeploymentError(UserError):
+    """A part of a deployment that can't be reached, does not fit, or may not be started this way."""
+
+
 def closest(name: str, allowed: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` where something allowed resembles `name`, else `"."`."""
     matches = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)

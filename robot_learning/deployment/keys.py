@@ -1,0 +1,137 @@
+"""CURVE keys: who may talk to a policy server that is not on the same machine, and that nobody listens in.
+
+`make_keys("keys")` makes `keys/server` for the server's machine and `keys/rig` for the rig's. Each holds one
+secret key, which stays there, and the public keys of the other side.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import zmq
+import zmq.auth
+
+from robot_learning.errors import DeploymentError
+
+SERVER = "server"
+CLIENTS = "clients"  # in the server's folder: the public keys of those who may ask
+SECRET, PUBLIC = ".key_secret", ".key"
+_MAKE = "make keys with robot-learning serve --make-keys keys."
+
+
+def make_keys(folder: str | Path, client: str = "rig") -> tuple[Path, Path]:
+    """Make keys for a server and one client; where the server has keys already, admit one more client.
+
+    Returns:
+        The folders to bring to the server's and to the client's machine.
+
+    Raises:
+        DeploymentError: this client has keys already, or the place can't be written.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", client) or client == SERVER:
+        raise DeploymentError(
+            f"a client's name is lower case letters, digits and '_', and not '{SERVER}'; got '{client}'."
+        )
+    root = Path(folder)
+    server_dir, client_dir = root / SERVER, root / client
+    if client_dir.exists():
+        raise DeploymentError(f"{client_dir} exists already; name another client with --client, or remove the folder.")
+    before = os.umask(0o077)
+    try:
+        (server_dir / CLIENTS).mkdir(parents=True, exist_ok=True)
+        client_dir.mkdir()
+        if not (server_dir / f"{SERVER}{SECRET}").exists():
+            zmq.auth.create_certificates(server_dir, SERVER)
+        zmq.auth.create_certificates(client_dir, client)
+        (client_dir / f"{client}{PUBLIC}").rename(server_dir / CLIENTS / f"{client}{PUBLIC}")
+        (client_dir / f"{SERVER}{PUBLIC}").write_bytes((server_dir / f"{SERVER}{PUBLIC}").read_bytes())
+    except OSError as error:
+        raise DeploymentError(f"can't write keys to {root}: {error.strerror or error}; give another folder.") from None
+    finally:
+        os.umask(before)
+    return server_dir, client_dir
+
+
+def secure_server(socket: zmq.Socket, folder: str | Path) -> None:
+    """Make a socket speak CURVE as the server whose keys are in `folder`; before it is bound."""
+    socket.curve_publickey, socket.curve_secretkey = _secret(Path(folder))
+    socket.curve_server = True
+
+
+def admitted(folder: str | Path) -> set[bytes]:
+    """Public keys (Z85) of the clients that a server admits.
+
+    Raises:
+        DeploymentError: none is there.
+    """
+    files = sorted((Path(folder) / CLIENTS).glob(f"*{PUBLIC}"))
+    if not files:
+        raise DeploymentError(
+            f"{Path(folder) / CLIENTS} has no client's public key; make one: robot-learning serve --make-keys keys."
+        )
+    return {_load(file)[0] for file in files}
+
+
+def secure_client(socket: zmq.Socket, folder: str | Path) -> None:
+    """Make a socket speak CURVE as the client whose keys are in `folder`; before it connects."""
+    folder = Path(folder)
+    if (folder / CLIENTS).exists():
+        raise DeploymentError(f"{folder} holds a server's keys; a client needs its own, e.g. {folder.parent / 'rig'}.")
+    socket.curve_publickey, socket.curve_secretkey = _secret(folder)
+    socket.curve_serverkey = _load(folder / f"{SERVER}{PUBLIC}")[0]
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether an endpoint can be reached from its own machine only.
+
+    Raises:
+        DeploymentError: it is not `tcp://host:port` or `ipc://path`.
+    """
+    if endpoint.startswith("ipc://") and len(endpoint) > len("ipc://"):
+        return True
+    match = re.fullmatch(r"tcp://(.+):(\d{1,5}|\*)", endpoint)
+    if not match or (match[2] != "*" and int(match[2]) > 65535):
+        raise DeploymentError(f"an endpoint is tcp://host:port, e.g. tcp://127.0.0.1:5757; got '{endpoint}'.")
+    host = match[1]
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(urlsplit(f"//{host}").hostname or "").is_loopback
+    except ValueError:  # a name, an interface, or every interface
+        return False
+
+
+def require_keys(endpoint: str, keys: str | Path) -> None:
+    """Raise DeploymentError for an endpoint beyond this machine without keys."""
+    if not keys and not is_local(endpoint):
+        raise DeploymentError(
+            f"{endpoint} is beyond this machine and there are no keys, so anyone could command or listen; "
+            "make some with robot-learning serve --make-keys keys, or stay on tcp://127.0.0.1."
+        )
+
+
+def _secret(folder: Path) -> tuple[bytes, bytes]:
+    """Public and secret key of the one secret key file in a folder."""
+    files = sorted(folder.glob(f"*{SECRET}"))
+    if len(files) != 1:
+        raise DeploymentError(f"{folder} must hold one secret key (*{SECRET}), it holds {len(files)}; {_MAKE}")
+    if files[0].stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise DeploymentError(f"{files[0]} can be read by others; make it yours alone: chmod 600 {files[0]}.")
+    public, secret = _load(files[0])
+    if secret is None:
+        raise DeploymentError(f"{files[0]} holds no secret key; {_MAKE}")
+    return public, secret
+
+
+def _load(file: Path) -> tuple[bytes, bytes | None]:
+    try:
+        return zmq.auth.load_certificate(file)
+    except (OSError, ValueError) as error:
+        raise DeploymentError(
+            f"can't read the key {file}: {error}; make keys with robot-learning serve --make-keys keys."
+        ) from None
