@@ -22,7 +22,7 @@ class RolloutNode(StationNode):
 
     def configure(self) -> None:
         names = [service.name for service in self.declaration.calls]
-        self._services = Services(self, names)
+        self._station = Services(self, names)
         self.rollouts = Rollouts(self.rig, self, self.clock, self.param("rollouts"), self.param("first_rollout_seed"))
         self.listen("robot/success", self._success)
         self.listen("robot/gate", self._gate)
@@ -36,16 +36,16 @@ class RolloutNode(StationNode):
     # What the rollouts ask for
 
     def missing(self) -> str:
-        return self._services.missing()
+        return self._station.missing()
 
     def reset(self, seed: int) -> Answer:
-        return self._services.reset(seed)
+        return self._station.reset(seed)
 
     def record(self, word: str) -> Answer:
-        return self._services.call(f"recorder/{word}")
+        return self._station.call(f"recorder/{word}")
 
     def policy(self, word: str) -> Answer:
-        return self._services.call(f"policy/{word}")
+        return self._station.call(f"policy/{word}")
 
     # Inside
 

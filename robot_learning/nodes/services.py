@@ -31,10 +31,7 @@ class Services:
 
     def call(self, name: str) -> Answer:
         """Call one."""
-        answer = Answer()
-        future = self._clients[name].call_async(Trigger.Request())
-        future.add_done_callback(lambda f: answer.give(f.result().success, f.result().message))
-        return answer
+        return self._ask(name, Answer())
 
     def reset(self, seed: int) -> Answer:
         """Place the simulated robot and its objects anew, as `seed` says."""
@@ -45,8 +42,14 @@ class Services:
             if not result.successful:
                 answer.give(False, result.reason)
                 return
-            reset = self._clients["robot/reset"].call_async(Trigger.Request())
-            reset.add_done_callback(lambda f: answer.give(f.result().success, f.result().message))
+            self._ask("robot/reset", answer)
 
         self._seed.set_parameters([Parameter("seed", value=seed)]).add_done_callback(chain)
+        return answer
+
+    def _ask(self, name: str, answer: Answer) -> Answer:
+        def answered(future: Any) -> None:
+            answer.give(future.result().success, future.result().message)
+
+        self._clients[name].call_async(Trigger.Request()).add_done_callback(answered)
         return answer
