@@ -46,7 +46,7 @@ class PolicyServer:
         except BaseException:
             self._context.destroy(linger=0)
             raise
-        self.endpoint = str(self._router.getsockopt_string(zmq.LAST_ENDPOINT))
+        self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._worker = _Worker(backend, self._context)
 
     def _bind(self, endpoint: str, keys: str, largest: int) -> zmq.Socket:
@@ -163,9 +163,9 @@ class _Zap:
         self.socket.bind("inproc://zeromq.zap.01")
 
     def answer(self) -> None:
-        head, (version, sequence, _domain, _address, _id, mechanism, *credentials) = _split(
-            self.socket.recv_multipart()
-        )
+        frames = self.socket.recv_multipart()
+        begin = frames.index(b"") + 1  # the envelope ends with an empty frame
+        version, sequence, _domain, _address, _id, mechanism, *credentials = frames[begin:]
         known = mechanism == b"CURVE" and zmq.utils.z85.encode(credentials[0]) in self._admitted
         status = (b"200", b"OK") if known else (b"400", b"this key is not admitted")
         self.socket.send_multipart([*frames[:begin], version, sequence, *status, b"", b""])
