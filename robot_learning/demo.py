@@ -132,17 +132,17 @@ def demo(config: DemoConfig, say: Callable[[str], None] = print) -> dict[str, An
             continue
         say(title)
         with progress.timed(stage, again=not once):
-            _run(stage, arguments, config)
+            run_stage(stage, arguments, config.training)
     return _report(config, progress.seconds)
 
 
-def _run(stage: str, arguments: list[str], config: DemoConfig) -> None:
-    """One stage, exactly as its command would."""
+def run_stage(stage: str, arguments: list[str], training: Path) -> None:
+    """One stage, exactly as its command would; `training` is the folder of the stage `train`."""
     from robot_learning.cli.main import run
     from robot_learning.training.folder import STATES, saved
 
     if stage == "train":  # killed before its first checkpoint, a run has nothing to go on from
-        arguments = [*arguments, "--resume" if saved(config.training, STATES) else "--overwrite"]
+        arguments = [*arguments, "--resume" if saved(training, STATES) else "--overwrite"]
     code = run(arguments)
     if code == CTRL_C:
         raise KeyboardInterrupt

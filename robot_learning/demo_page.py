@@ -47,6 +47,7 @@ def write_demo_page(
                 page.note(evaluation.seeds_note(result["first_seed"])),
                 evaluation.setting(result),
             ),
+            *([evaluation.comparison(dict(result))] if "paired" in result else []),
             page.section("Rollouts of the trained policy", evaluation.rollouts(evaluated, result)),
             page.section("Demonstrations", contact_sheet(episodes), facts(episodes), quality(episodes)),
             page.section("Training", loss_plot(curve)),
@@ -83,7 +84,7 @@ def facts(episodes: Sequence[Episode]) -> Markup:
     return page.facts(
         [
             ("task", episodes[0].metadata["task"]),
-            ("by", "the scripted expert, which reads the simulator's true state"),
+            ("by", f"{episodes[0].metadata['operator']}: it reads the simulator's true state"),
             ("outcomes", ", ".join(f"{ended.count(o)} {o or 'not judged'}" for o in sorted(set(ended), key=str))),
             ("length", f"{np.mean(durations):.1f} s on average, {min(durations):.1f} to {max(durations):.1f} s"),
             ("checked", "every byte against its checksum, every stream against the contract: no problem found"),

@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    return importlib.import_module(f"robot_learning.cli.{name}").main(rest) or 0
+    return importlib.import_module(f"robot_learning.cli.{name.replace('-', '_')}").main(rest) or 0
 
 
 def main() -> None:

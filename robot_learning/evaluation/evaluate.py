@@ -84,12 +84,14 @@ class Result:
         episodes: `rollout.Episode`s in the order of their seeds.
         seconds: wall-clock time of the rollouts [s].
         stopped: the reason for which not all seeds were run, or None.
+        name: what to call it beside another; empty: its checkpoint.
     """
 
     subject: Subject
     episodes: list[Any]
     seconds: float
     stopped: BaseException | None = None
+    name: str = ""
 
     @property
     def success(self) -> Interval:
@@ -120,10 +122,10 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     prepare_folder(config.output)
     require(config.env)
-    subjects = [_subject(path, config) for path in (config.checkpoint, config.against) if path]
+    subjects = [subject(path, config) for path in (config.checkpoint, config.against) if path]
     results = []
-    for subject in subjects:
-        results.append(_run(subject, config))
+    for one in subjects:
+        results.append(_run(one, config))
         if results[-1].stopped:
             break
     first, *rest = results
@@ -141,7 +143,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     return report
 
 
-def _subject(path: Path, config: EvaluateConfig) -> Subject:
+def subject(path: Path, config: EvaluateConfig) -> Subject:
     """Find the checkpoint and see that it fits the task, before any worker starts."""
     from robot_learning.contract import Contract
     from robot_learning.policies import checkpoint

@@ -80,6 +80,7 @@ def summary(result: Result) -> dict[str, Any]:
         "inference_ms": sum(e.inference_ms for e in result.episodes) / len(result.episodes),
         "seconds": result.seconds,
         "checkpoint": str(result.subject.checkpoint),
+        "name": result.name or str(result.subject.checkpoint),
         "policy": record["policy"],
         "snapshot": record["snapshot"],
         "observations": view["observations"],
@@ -143,13 +144,13 @@ def comparison(report: dict[str, Any]) -> Markup:
     difference, score = paired["success_difference"], paired["score_difference"]
     p = paired["success_p"]
     rows = [
-        (s["checkpoint"], f"{s['successes']} of {s['episodes']}", f"{s['score_mean']:.3f}", s["snapshot"][:16])
+        (s["name"], f"{s['successes']} of {s['episodes']}", f"{s['score_mean']:.3f}", s["snapshot"][:16])
         for s in (report, other)
     ]
     verdict = "differ" if p < 0.05 else "can't be told apart by these seeds"
     return page.section(
         "On the same seeds",
-        page.table(("checkpoint", "successes", "mean score", "data"), rows),
+        page.table(("what", "successes", "mean score", "data"), rows),
         page.facts(
             [
                 ("only the first succeeded", f"{paired['only_first']} of {paired['seeds']} seeds"),
