@@ -107,25 +107,29 @@ class Recorder:
         self._sync_thread.start()
         return self._writer.id
 
-    def record(self, sample: Sample) -> bool:
+    def record(self, sample: Sample, owned: bool = False) -> bool:
         """Take one sample; never blocks on the disk. False: it was dropped, and counted.
 
         The data is copied, so that a driver may reuse its buffer.
 
+        Args:
+            owned: nobody will change the data: it is kept as it is.
+
         Raises:
             UnknownName, StoreError: it does not fit the contract, or no episode is being recorded.
         """
-        return self._offer(sample, wait=False)
+        return self._offer(sample, wait=False, owned=owned)
 
     def record_blocking(self, sample: Sample) -> bool:
         """As :meth:`record`, but waits for room: for simulations, whose clock waits too."""
         return self._offer(sample, wait=True)
 
-    def _offer(self, sample: Sample, wait: bool) -> bool:
+    def _offer(self, sample: Sample, wait: bool, owned: bool = False) -> bool:
         if self._writer is None:
             raise StoreError(_IDLE)
         check_sample(self._specs, sample)
-        sample = sample._replace(data=np.array(sample.data))
+        if not owned:
+            sample = sample._replace(data=np.array(sample.data))
         queue = self._queues[sample.stream]
         with self._condition:
             while wait and len(queue.samples) >= queue.capacity and not self._ended:
@@ -142,10 +146,16 @@ class Recorder:
     def _ended(self) -> bool:
         return self._stopping or bool(self._reason)
 
-    def stop(self, outcome: str | None, termination_reason: str) -> Episode:
+    def stop(
+        self, outcome: str | None, termination_reason: str, quality: dict[str, Any] | None = None, **metadata: Any
+    ) -> Episode:
         """End the episode, write what is queued, seal it.
 
         A reason that came first, such as "disk_full", is kept instead of `termination_reason`.
+
+        Args:
+            quality: more entries for the quality record.
+            metadata: what was learnt while recording, beside what :meth:`start` was given; a recovery lacks it.
 
         Raises:
             StoreError: it could not be sealed; it is left in `open/`, and recovery gets what was flushed.
@@ -156,7 +166,9 @@ class Recorder:
         if self._failure is not None and not isinstance(self._failure, StoreError):
             writer.abandon()
             raise self._failure
-        return writer.seal(outcome, self._reason or termination_reason, {"recorder": self._account()})
+        writer.metadata |= metadata
+        record = {"recorder": self._account(), **(quality or {})}
+        return writer.seal(outcome, self._reason or termination_reason, record)
 
     def discard(self) -> None:
         """Throw the episode away."""
@@ -164,10 +176,11 @@ class Recorder:
         self._writer = None
 
     def status(self) -> dict[str, Any]:
-        """What goes on now: id, per stream offered, dropped, queued; why it ended, if it did."""
+        """What goes on now: id, bytes written, per stream offered, dropped, queued; why it ended, if it did."""
         if self._writer is None:
             return {"recording": False}
-        return {"recording": not self._ended, "id": self._writer.id, "ended": self._reason, **self._account()}
+        now = {"recording": not self._ended, "id": self._writer.id, "ended": self._reason}
+        return {**now, "bytes": self._writer.bytes, **self._account()}
 
     def _account(self) -> dict[str, Any]:
         streams = {

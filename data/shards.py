@@ -26,6 +26,7 @@ class ArrayWriter:
 
     Attributes:
         count: samples stored, those still in the tail of the last block included.
+        bytes: size of the chunks written.
         sums: SHA-256 of each finished shard, by file name.
         unsynced: shards that changed; whoever syncs them takes them out.
     """
@@ -33,7 +34,7 @@ class ArrayWriter:
     def __init__(self, directory: Path, layout: ArrayLayout) -> None:
         self.directory = directory
         self.layout = layout
-        self.count = 0
+        self.count = self.bytes = 0
         self.sums: dict[str, str] = {}
         self._tail = np.empty((0, *layout.shape), layout.dtype)
         self._fd: int | None = None
@@ -129,6 +130,7 @@ class ArrayWriter:
         self._hash.update(chunk)
         self._lengths.append(len(chunk))
         self._offset += len(chunk)
+        self.bytes += len(chunk)
         self.unsynced.add(self.directory / self._name)
 
     def _cut(self) -> None:

@@ -88,6 +88,11 @@ class EpisodeWriter:
         """Samples taken so far, per stream."""
         return {s.spec.name: s.count for s in self._streams}
 
+    @property
+    def bytes(self) -> int:
+        """Size of the values written so far, encoded."""
+        return sum(s.data.bytes for s in self._streams)
+
     def append(self, samples: Iterable[Sample]) -> None:
         """Take samples; large ones are encoded and written at once, the others by :meth:`flush`.
 

@@ -238,6 +238,17 @@ def rig_folder() -> Path:
     return Path(__file__).resolve().parent / "hardware_configs"
 
 
+def rig_path(name_or_path: str | Path) -> Path:
+    """The file of a rig: one in `hardware_configs/` by its name, or the path given; UnknownName for no such name."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    known = {p.stem: p for p in rig_folder().glob("*.yaml")}
+    if str(name_or_path) not in known:
+        raise unknown_name("rig", str(name_or_path), known)
+    return known[str(name_or_path)]
+
+
 def load_rig(name_or_path: str | Path) -> Rig:
     """Load a rig by its name in `hardware_configs/` or by the path of its YAML file.
 
@@ -245,12 +256,7 @@ def load_rig(name_or_path: str | Path) -> Rig:
         UnknownName: no rig of that name.
         ConfigError: the file is not what a rig must be; the message names key, value and rule.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        known = {p.stem: p for p in rig_folder().glob("*.yaml")}
-        if str(name_or_path) not in known:
-            raise unknown_name("rig", str(name_or_path), known)
-        path = known[str(name_or_path)]
+    path = rig_path(name_or_path)
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:

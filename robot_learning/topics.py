@@ -6,6 +6,8 @@ from robot_learning.rig import Rig
 from robot_learning.rig_sections import TopicConfig
 
 GRIPPER = "gripper_width"
+COMMANDER = "commander"
+OPTIONAL = (COMMANDER,)  # absent where nobody publishes it
 _STATE = {
     "joint_position": ("joint_states", "sensor_msgs/JointState", "position"),
     "joint_velocity": ("joint_states", "sensor_msgs/JointState", "velocity"),
@@ -16,9 +18,13 @@ _STATE = {
     "action_commanded": ("robot/commanded", "sensor_msgs/JointState", "position"),
     "action_gated": ("robot/gated", "sensor_msgs/JointState", "position"),
     "action_executed": ("robot/executed", "sensor_msgs/JointState", "position"),
-    "commander": ("policy/commander", "sensor_msgs/JointState", "position"),
+    COMMANDER: ("policy/commander", "sensor_msgs/JointState", "position"),
 }
-OPTIONAL = ("commander",)  # absent where nobody publishes it
+
+
+def is_continuous(stream: str) -> bool:
+    """Whether a stream is measured all the time, unlike commands, which come while somebody commands."""
+    return stream != COMMANDER and not stream.startswith("action_")
 
 
 def action_names(rig: Rig) -> tuple[str, ...]:

@@ -39,6 +39,10 @@ class Monitor:
         self.refused += 1
         self.fault = fault
 
+    def forget(self) -> None:
+        """Time was set: what came before can't be compared with what comes after. Counts stay."""
+        self._times.clear()
+
     @property
     def last_ns(self) -> int | None:
         """When the newest sample came [ns]; None: never."""
