@@ -16,8 +16,8 @@ def main(arguments: list[str]) -> int:
     low, high = (100 * x for x in report["interval"])
     without = report["without_ros"]
     print(
-        f"\nover ROS: success {100 * report['success_rate']:.0f} % ({report['successes']} of {report['episodes']} unseen "
-        f"seeds), 95 % interval {low:.1f} to {high:.1f} %; the same checkpoint and seeds without ROS: "
+        f"\nover ROS: success {100 * report['success_rate']:.0f} % ({report['successes']} of {report['episodes']} "
+        f"unseen seeds), 95 % interval {low:.1f} to {high:.1f} %; the same checkpoint and seeds without ROS: "
         f"{100 * without['success_rate']:.0f} %; {report['seconds']['total'] / 60:.1f} min"
     )
     print(f"page: {config.output / 'report.html'}")

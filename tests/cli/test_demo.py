@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from robot_learning.demo import DemoConfig, Progress, _run, demo
+from robot_learning.demo import DemoConfig, Progress, demo, run_stage
 from robot_learning.errors import ConfigError, UserError
 
 pytestmark = pytest.mark.timeout(900)  # on a busy machine, software rendering of four films takes minutes
@@ -75,16 +75,16 @@ def test_training_goes_on_from_its_newest_state_and_begins_anew_where_there_is_n
     ran: list[list[str]] = []
     monkeypatch.setattr("robot_learning.cli.main.run", lambda arguments: ran.append(arguments) or 0)
     config = DemoConfig(output=tmp_path)
-    _run("train", ["train"], config)
+    run_stage("train", ["train"], config.training)
     (config.training / "state" / "00001000").mkdir(parents=True)
-    _run("train", ["train"], config)
+    run_stage("train", ["train"], config.training)
     assert ran == [["train", "--overwrite"], ["train", "--resume"]]
 
 
 def test_a_stage_stopped_by_ctrl_c_stops_the_demo_so(tmp_path, monkeypatch):
     monkeypatch.setattr("robot_learning.cli.main.run", lambda arguments: 130)
     with pytest.raises(KeyboardInterrupt):
-        _run("train", ["train"], DemoConfig(output=tmp_path))
+        run_stage("train", ["train"], tmp_path)
 
 
 def test_other_settings_in_the_same_folder_are_refused(folder, monkeypatch):
