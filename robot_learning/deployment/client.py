@@ -122,14 +122,25 @@ class PolicyClient:
         """Whether an answer is awaited. Asking anew gives it up."""
         return self._question is not None
 
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, as far as is known; for people."""
+        if self.connected:
+            return ""
+        return f"{self.endpoint}: {self._link.trouble if self._link else 'no answer'}"
+
+    def begin(self) -> None:
+        """Begin to shake hands, without waiting: `poll` goes on with it. Asks of before are forgotten."""
+        self._discard()
+        self._given_up, self.info = False, None
+
     def connect(self, timeout_s: float = 5.0) -> ServerInfo:
         """Shake hands with the server; the one call that waits. Asks of before are forgotten.
 
         Raises:
             DeploymentError: nobody answered, or keys or contract were refused; the message says which.
         """
-        self._discard()
-        self._given_up, self.info = False, None
+        self.begin()
         end = time.monotonic() + timeout_s
         while not self.connected:
             try:
