@@ -52,6 +52,7 @@ class Gate:
 
     The states are inactive -> `activate` -> active -> `stop` -> stopped -> `reset` -> inactive: after
     a stop, or a trip of the watchdog, nothing moves until somebody has acknowledged it with `reset`.
+    `deactivate` leads from active straight back to inactive.
 
     Commands come from one thread; `stop` may come from any, and waits for nothing.
 
@@ -131,6 +132,11 @@ class Gate:
             self._stop_reason = reason
             self._trips[reason] += 1
         self._stops += 1
+        self._robot.stop()
+
+    def deactivate(self) -> None:
+        """End of an orderly motion: the robot holds, and `activate` may begin another without an acknowledgement."""
+        self._armed = None
         self._robot.stop()
 
     def reset(self) -> None:

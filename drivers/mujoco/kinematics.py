@@ -40,6 +40,12 @@ class Kinematics:
         """Tool position (3,) at joints (7,)."""
         return self.forward(q)[0]
 
+    def jacobian(self, q: np.ndarray) -> np.ndarray:
+        """Of the tool, (6, 7) at joints (7,): linear part first, base frame."""
+        self._data.qpos[:_N] = q
+        mujoco.mj_kinematics(self._model, self._data)
+        return self._arm_jacobian()
+
     def inverse(self, position: np.ndarray, rotation: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Joints (7,) whose tool pose is nearest to the one asked for, searched from `start`."""
         q = start.copy()

@@ -55,13 +55,15 @@ class World:
         for _, event in self._events:
             event(0)
 
+    def next_ns(self) -> int:
+        """When the next event is due [ns]."""
+        return min(self._dues())
+
     def advance_to(self, stamp_ns: int) -> None:
         """Step the physics until the first step at or after `stamp_ns`, and run the events on the way."""
         end = _step_at(stamp_ns)
         while True:
-            dues = [
-                _step_at(round(n * NS_PER_S / rate)) for n, (rate, _) in zip(self._counts, self._events, strict=True)
-            ]
+            dues = self._dues()
             stop = min([end, *dues])
             steps = (stop - self._now_ns) // PHYSICS_STEP_NS
             if steps > 0:
@@ -74,6 +76,10 @@ class World:
                 if due == stop:
                     self._counts[i] += 1
                     self._events[i][1](stop)
+
+    def _dues(self) -> list[int]:
+        """When each event is due next [ns]."""
+        return [_step_at(round(n * NS_PER_S / rate)) for n, (rate, _) in zip(self._counts, self._events, strict=True)]
 
 
 def _step_at(stamp_ns: int) -> int:

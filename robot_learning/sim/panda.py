@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import gymnasium
@@ -12,16 +11,17 @@ from robot_learning.clock import seconds_to_ns
 from robot_learning.contract import StreamSpec
 from robot_learning.data.sample import Sample
 from robot_learning.drivers.gate import FirstTargetRefused, Gate, GateResult
-from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
+from robot_learning.drivers.interfaces import Target
 from robot_learning.drivers.mujoco.camera import MujocoCamera, Renderer
-from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M, check_cameras, scene_xml
+from robot_learning.drivers.mujoco.panda import check_cameras, scene_xml
 from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
+from robot_learning.drivers.targets import flatten, measured, to_target
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.rig import Rig, load_rig
-from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.sim.base import Expert, SimEnv
 from robot_learning.sim.panda_expert import PandaExpert
+from robot_learning.sim.panda_start import place_start
 from robot_learning.sim.panda_tasks import TASKS as _TASKS
 from robot_learning.sim.panda_tasks import Task
 from robot_learning.sim.station import extra_streams
@@ -30,10 +30,6 @@ TASKS = tuple(_TASKS)
 _STATE_STREAMS = (
     "joint_position", "joint_velocity", "joint_effort", "ee_position", "ee_orientation", "gripper_width",
 )  # fmt: skip
-# Where an episode begins: the tool anywhere in this box, the gripper open or closed. From one narrow start a policy
-# never learns what to do after a grasp that missed: closed, near the table, beside the cube.
-_START_LOW_M, _START_HIGH_M = (0.40, -0.15, 0.12), (0.60, 0.15, 0.40)
-_START_TURN_RAD = 0.4
 _PICTURE_PX = 256
 
 
@@ -88,9 +84,7 @@ class PandaEnv(SimEnv):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict[str, np.ndarray], dict]:
         """Place arm and objects anew; `options` is unused."""
         super().reset(seed=seed)
-        self._world.clear()
-        self.robot.place(self._start_joints(), float(self.np_random.choice([0.0, GRIPPER_MAX_M])))
-        self._task.place(self._world, self.np_random)
+        place_start(self._rig, self._task, self._world, self.robot, self.np_random)
         for camera in self._cameras:
             camera.restart()
         self._objects.clear()
@@ -108,7 +102,7 @@ class PandaEnv(SimEnv):
         commanded = self._target(np.asarray(action, dtype=np.float64))
         gated, executed, trips = self._command(commanded)
         for stage, target in (("commanded", commanded), ("gated", gated), ("executed", executed)):
-            self._emit(f"action_{stage}", self.now_ns, _flat(target))
+            self._emit(f"action_{stage}", self.now_ns, flatten(target))
         self._world.advance_to(self.now_ns + self._period_ns)
         self._collect()
         self._steps += 1
@@ -156,31 +150,15 @@ class PandaEnv(SimEnv):
             result = GateResult(target, None, None, (refused.trip,))
         if result.gated is not None and result.executed is not None:
             return result.gated, result.executed, result.trips
-        held = self.gate.reference(self.now_ns) or self._measured()
+        held = self.gate.reference(self.now_ns)
+        if held is None:
+            held = measured(self._rig.robot.command, self.robot.observe(), self.now_ns)
         return held, held, result.trips
-
-    def _start_joints(self) -> np.ndarray:
-        """Joints (7,) [rad] that hold the tool somewhere above the table, fingers down."""
-        position = self._task.draw(self.np_random, _START_LOW_M, _START_HIGH_M)
-        turn = float(self._task.draw(self.np_random, -_START_TURN_RAD, _START_TURN_RAD))
-        c, s = math.cos(turn), math.sin(turn)
-        down = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
-        return self.robot.kinematics.inverse(position, down, np.array(self._rig.robot.home_joint_position_rad))
-
-    def _measured(self) -> Target:
-        state, now = self.robot.observe(), self.now_ns
-        width = float(state.gripper_width[0])
-        if self._ee:
-            rotation = matrix_to_rotation_6d(quaternion_to_matrix(state.ee_orientation))
-            return EeTarget(now, state.ee_position, rotation, width)
-        return JointTarget(now, state.joint_position, width)
 
     def _target(self, action: np.ndarray) -> Target:
         if action.shape != self.action_space.shape:
             raise ValueError(f"an action of {self.name} has shape {self.action_space.shape}, got {action.shape}")
-        if self._ee:
-            return EeTarget(self.now_ns, action[:3], action[3:9], float(action[9]))
-        return JointTarget(self.now_ns, action[:-1], float(action[-1]))
+        return to_target(self._rig.robot.command, action, self.now_ns)
 
     def _collect(self) -> None:
         """Turn what robot, task and cameras measured since the last call into samples."""
@@ -250,9 +228,3 @@ def _space(spec: StreamSpec) -> gymnasium.spaces.Box:
     if np.dtype(spec.dtype).kind == "u":
         return gymnasium.spaces.Box(0, np.iinfo(spec.dtype).max, spec.shape, np.dtype(spec.dtype))
     return gymnasium.spaces.Box(-np.inf, np.inf, spec.shape, np.dtype(spec.dtype))
-
-
-def _flat(target: Target) -> np.ndarray:
-    if isinstance(target, EeTarget):
-        return np.concatenate([target.position, target.rotation_6d, [target.gripper_width]])
-    return np.concatenate([target.position, [target.gripper_width]])

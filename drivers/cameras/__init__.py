@@ -1,0 +1,1 @@
+"""Cameras by type; each driver a file."""

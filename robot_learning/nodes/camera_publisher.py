@@ -1,0 +1,105 @@
+"""A camera's frames as realsense-ros names them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import simplejpeg
+
+from robot_learning.drivers.interfaces import CameraFrame
+from robot_learning.nodes import messages
+from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.monitor import Monitor
+from robot_learning.nodes.state_publisher import stamp
+from robot_learning.rig import CameraConfig
+
+
+class Shot(NamedTuple):
+    """One frame as messages, ready to be published; None: nobody listens."""
+
+    stamp_ns: int
+    sequence: int
+    image: Any
+    compressed: Any
+    depth: Any
+
+
+class CameraPublisher:
+    """One camera of a node.
+
+    `prepare` belongs to the camera's thread and does the work; `publish` to the executor's.
+
+    Args:
+        prefix: of the declared topic names, such as `~/` or `{camera}/`.
+        matrix: intrinsics (3, 3) [px].
+        on_demand: frames come only while somebody listens, so that none are missed otherwise.
+    """
+
+    def __init__(
+        self, node: StationNode, prefix: str, name: str, config: CameraConfig, matrix: np.ndarray,
+        on_demand: bool = False,
+    ) -> None:  # fmt: skip
+        def advertise(topic: str) -> Any:
+            return node.advertise(prefix + topic, camera=name)
+
+        self._node, self._config, self._frame = node, config, f"{name}_optical"
+        self._image = advertise("color/image_raw")
+        self._compressed = advertise("color/image_raw/compressed")
+        self._info = advertise("color/camera_info")
+        self._depth = self._depth_info = None
+        if config.depth:
+            self._depth = advertise("aligned_depth_to_color/image_raw")
+            self._depth_info = advertise("aligned_depth_to_color/camera_info")
+        self._about = messages.camera_info(0, self._frame, config.width_px, config.height_px, matrix)
+        monitor = _OnDemand(name, config.rate_hz, self) if on_demand else Monitor(name, config.rate_hz)
+        self._monitor = node.monitors[name] = monitor
+        self._last: int | None = None
+
+    def wants_colour(self) -> bool:
+        """Whether somebody listens to the colour image."""
+        return bool(self._image.get_subscription_count() or self._compressed.get_subscription_count())
+
+    def wants_depth(self) -> bool:
+        """Whether somebody listens to the depth image."""
+        return self._depth is not None and bool(self._depth.get_subscription_count())
+
+    def prepare(self, frame: CameraFrame) -> Shot:
+        """A frame as messages: what costs time, and may be done anywhere."""
+        at, image, compressed, depth = frame.stamp_ns, None, None, None
+        if self._image.get_subscription_count():
+            image = messages.image(at, self._frame, frame.colour)
+        if self._compressed.get_subscription_count():
+            jpeg = simplejpeg.encode_jpeg(frame.colour, self._config.jpeg_quality, "RGB", "444")
+            compressed = messages.compressed(at, self._frame, jpeg)
+        if frame.depth is not None and self.wants_depth():
+            depth = messages.image(at, self._frame, frame.depth)
+        return Shot(at, frame.sequence, image, compressed, depth)
+
+    def publish(self, shot: Shot) -> None:
+        """Publish what was prepared, and count what the camera dropped before it."""
+        missing = 0 if self._last is None else max(0, shot.sequence - self._last - 1)
+        self._last = shot.sequence
+        self._monitor.saw(shot.stamp_ns, self._node.clock.now_ns(), missing)
+        stamp(self._about, shot.stamp_ns)
+        for publisher, message, info in (
+            (self._image, shot.image, self._info),
+            (self._compressed, shot.compressed, None),
+            (self._depth, shot.depth, self._depth_info),
+        ):
+            if publisher is not None and message is not None:
+                publisher.publish(message)
+            if info is not None and info.get_subscription_count():
+                info.publish(self._about)
+
+
+class _OnDemand(Monitor):
+    """Complains only while somebody listens."""
+
+    def __init__(self, name: str, rate_hz: float, camera: CameraPublisher) -> None:
+        super().__init__(name, rate_hz)
+        self._camera = camera
+
+    def complaint(self, now_ns: int) -> str:
+        wanted = self._camera.wants_colour() or self._camera.wants_depth()
+        return super().complaint(now_ns) if wanted else ""

@@ -1,0 +1,160 @@
+"""The MuJoCo rig in real time: robot, cameras and task in one process."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Bool
+
+from robot_learning.drivers.interfaces import CameraFrame, RobotState
+from robot_learning.drivers.mujoco.gl import choose_backend
+
+choose_backend()
+
+from robot_learning.drivers.mujoco.panda import scene_xml  # noqa: E402
+from robot_learning.drivers.mujoco.realtime import RealTimePanda  # noqa: E402
+from robot_learning.drivers.mujoco.robot import MujocoPanda  # noqa: E402
+from robot_learning.drivers.mujoco.studio import Studio, Wanted  # noqa: E402
+from robot_learning.drivers.mujoco.world import World  # noqa: E402
+from robot_learning.errors import ConfigError  # noqa: E402
+from robot_learning.nodes import declarations as declared  # noqa: E402
+from robot_learning.nodes import messages  # noqa: E402
+from robot_learning.nodes.base import run  # noqa: E402
+from robot_learning.nodes.camera_publisher import CameraPublisher, Shot  # noqa: E402
+from robot_learning.nodes.outbox import Outbox  # noqa: E402
+from robot_learning.nodes.robot_node import RobotNode  # noqa: E402
+from robot_learning.nodes.state_publisher import BASE, Joint  # noqa: E402
+from robot_learning.sim.panda_start import place_start  # noqa: E402
+from robot_learning.sim.station import task_of  # noqa: E402
+
+_LAG_S = 0.05  # a world farther behind the clock than this is told
+_FRAMES = 8  # queued for publishing, of all cameras
+_SWITCH_S = 0.001  # between Python's threads: a command must not wait 5 ms for a picture
+
+
+class SimNode(RobotNode):
+    """`RobotNode` with the simulated robot, its cameras and its task."""
+
+    declaration = declared.SIM
+
+    def make_robot(self) -> Any:
+        rig, task = self.rig, task_of(self.rig)
+        if task is None or rig.robot.type != "mujoco_panda":
+            raise ConfigError(
+                f"the rig {rig.name} is not simulated (robot.type: {rig.robot.type}, simulation: {rig.simulation}); "
+                "start robot_node and camera_node for it."
+            )
+        self._task = task
+        self._world = World(scene_xml(task.objects_xml()))
+        self._robot = RealTimePanda(rig, self.clock, self._world, self._place)
+        self._world.every(rig.policy.rate_hz, self._judge)
+        self._objects = {
+            name: Joint(
+                self.advertise("~/objects/{stream}", stream=name), [f"{name}_{i}" for i in range(stream.shape[0])], BASE
+            )
+            for name, stream in task.streams.items()
+        }
+        self._success = self.advertise("~/success")
+        self._verdicts: Outbox[int] = Outbox(self, self._tell_success, 10)
+        self._resets = 0
+        self._studio: Studio | None = None
+        if self.param("cameras") and rig.cameras:
+            self._open_studio()
+        self.serve("~/reset", self._reset)
+        return self._robot
+
+    def close(self) -> None:
+        super().close()
+        if getattr(self, "_studio", None) is not None:
+            self._studio.close()
+
+    # States and objects
+
+    def hear(self, state: RobotState) -> None:
+        self._states.put((state, self._task.read(self._world)))
+
+    def publish_state(self, item: tuple[RobotState, dict[str, np.ndarray]]) -> None:
+        state, objects = item
+        super().publish_state(state)
+        if self.active:
+            for name, value in objects.items():
+                self._objects[name].publish(state.stamp_ns, value)
+
+    # The task
+
+    def _place(self, panda: MujocoPanda) -> None:
+        seed = self.param("seed")
+        place_start(self.rig, self._task, self._world, panda, np.random.default_rng(seed))
+        self._held, self._resets = 0, self._resets + 1
+
+    def _reset(self) -> str:
+        """Place everything anew; acknowledges a stop, for nothing of before is left."""
+        self._robot.restart()
+        self.helm.acknowledge()
+        self._success.publish(Bool(data=False))
+        self.tell_gate()
+        return f"reset to seed {self.param('seed')}"
+
+    def _judge(self, now_ns: int) -> None:
+        """In the physics' thread, as often as an environment's step."""
+        done = self._task.done(self._task.read(self._world), self._robot.observe())
+        self._held = self._held + 1 if done else 0
+        if self._held == self._task.hold_steps:
+            self._verdicts.put(self._resets)
+
+    def _tell_success(self, resets: int) -> None:
+        if resets == self._resets:  # else it was the start before this one that came to success
+            self._success.publish(Bool(data=True))
+
+    # Cameras
+
+    def _open_studio(self) -> None:
+        self._shots: Outbox[tuple[CameraPublisher, Shot]] = Outbox(self, self._publish_shot, _FRAMES)
+        studio = self._studio = Studio(self.rig.cameras, self._robot.time, self._wanted, self._develop)
+        self._cameras = {
+            name: CameraPublisher(self, "{camera}/", name, config, studio.intrinsics(name), on_demand=True)
+            for name, config in self.rig.cameras.items()
+        }
+        studio.open()
+
+    def _wanted(self, name: str) -> Wanted:
+        camera = self._cameras[name]
+        return Wanted(self.active and camera.wants_colour(), self.active and camera.wants_depth())
+
+    def _develop(self, name: str, frame: CameraFrame) -> None:
+        """In the studio's thread."""
+        camera = self._cameras[name]
+        self._shots.put((camera, camera.prepare(frame)))
+
+    def _publish_shot(self, item: tuple[CameraPublisher, Shot]) -> None:
+        camera, shot = item
+        if self.active:
+            camera.publish(shot)
+
+    def diagnose(self) -> list[DiagnosticStatus]:
+        lines = super().diagnose()
+        if not hasattr(self, "helm"):
+            return lines
+        time = self._robot.time
+        lag, time.worst_lag_s = time.worst_lag_s, 0.0
+        late = lag > _LAG_S
+        text = f"the machine can't keep up: the simulation was {lag:.3f} s behind" if late else "ok"
+        values: dict[str, Any] = {"worst_lag_s": round(lag, 4), "jumps": time.jumps}
+        if self._studio is not None:
+            values |= {f"not_rendered.{name}": count for name, count in self._studio.missed.items()}
+            values["frames_dropped"] = self._shots.dropped
+        level = messages.WARN if late else messages.OK
+        return [*lines, messages.status(f"{self.get_name()}: simulation", level, text, values)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The executable `sim_node`."""
+    sys.setswitchinterval(_SWITCH_S)
+    run(SimNode, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A robot's state as messages, made once and filled anew for each sample."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import JointState
+
+from robot_learning.clock import NS_PER_S
+from robot_learning.drivers.interfaces import RobotState
+from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.monitor import Monitor
+from robot_learning.topics import GRIPPER
+
+BASE = "base"
+
+
+class StatePublisher:
+    """Publishes what somebody listens to, for making a message costs more than asking.
+
+    Args:
+        kinematics: gives `jacobian(q)`, (6, J); None: no tool velocity and no wrench.
+    """
+
+    def __init__(self, node: StationNode, kinematics: Any) -> None:
+        self._node, self._kinematics = node, kinematics
+        self._joint_states = Joint(node.advertise("joint_states"), node.rig.robot.joint_names)
+        self._gripper = Joint(node.advertise("~/gripper"), [GRIPPER])
+        self._pose, self._pose_message = node.advertise("~/ee_pose"), PoseStamped()
+        self._twist, self._twist_message = node.advertise("~/ee_twist"), TwistStamped()
+        self._wrench, self._wrench_message = node.advertise("~/wrench"), WrenchStamped()
+        for message in (self._pose_message, self._twist_message, self._wrench_message):
+            message.header.frame_id = BASE
+        self._monitor = node.monitors["state"] = Monitor("state", node.rig.robot.state_rate_hz)
+
+    def publish(self, state: RobotState) -> None:
+        """One sample."""
+        self._monitor.saw(state.stamp_ns, self._node.clock.now_ns())
+        self._joint_states.publish(state.stamp_ns, state.joint_position, state.joint_velocity, state.joint_effort)
+        self._gripper.publish(state.stamp_ns, state.gripper_width)
+        if self._pose.get_subscription_count():
+            message = self._pose_message
+            stamp(message, state.stamp_ns)
+            p, q = message.pose.position, message.pose.orientation
+            p.x, p.y, p.z = state.ee_position.tolist()
+            q.w, q.x, q.y, q.z = state.ee_orientation.tolist()
+            self._pose.publish(message)
+        twist, wrench = self._twist.get_subscription_count(), self._wrench.get_subscription_count()
+        if self._kinematics is None or not (twist or wrench):
+            return
+        jacobian = self._kinematics.jacobian(state.joint_position)
+        if twist:
+            velocity = jacobian @ state.joint_velocity
+            _send(self._twist, self._twist_message, state.stamp_ns, self._twist_message.twist, velocity)
+        if wrench:
+            # The tool's wrench on its surroundings that these efforts would balance at rest: J^T w = effort.
+            balance = np.linalg.lstsq(jacobian.T, state.joint_effort, rcond=None)[0]
+            _send(self._wrench, self._wrench_message, state.stamp_ns, self._wrench_message.wrench, balance)
+
+
+class Joint:
+    """A named vector at a steady rate."""
+
+    def __init__(self, publisher: Publisher, names: Sequence[str], frame: str = "") -> None:
+        self._publisher, self._message = publisher, JointState(name=list(names))
+        self._message.header.frame_id = frame
+
+    def publish(
+        self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray | None = None, effort: np.ndarray | None = None
+    ) -> None:
+        """Publish, if somebody listens."""
+        if not self._publisher.get_subscription_count():
+            return
+        message = self._message
+        stamp(message, stamp_ns)
+        message.position = array.array("d", position.tobytes())
+        if velocity is not None and effort is not None:
+            message.velocity = array.array("d", velocity.tobytes())
+            message.effort = array.array("d", effort.tobytes())
+        self._publisher.publish(message)
+
+
+def stamp(message: Any, stamp_ns: int) -> None:
+    """Set the stamp of a message that is used again."""
+    time = message.header.stamp
+    time.sec, time.nanosec = divmod(stamp_ns, NS_PER_S)
+
+
+def _send(publisher: Publisher, message: Any, stamp_ns: int, part: Any, values: np.ndarray) -> None:
+    """The first three of `values` are the linear part, the others the angular one."""
+    stamp(message, stamp_ns)
+    first, second = (part.linear, part.angular) if hasattr(part, "linear") else (part.force, part.torque)
+    first.x, first.y, first.z, second.x, second.y, second.z = values.tolist()
+    publisher.publish(message)
