@@ -11,8 +11,8 @@ from typing import Any
 
 from rclpy.clock import Clock as RclpyClock
 from rclpy.clock import ClockType
-from rclpy.utilities import get_rmw_implementation_identifier
 from rclpy.parameter import Parameter
+from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import String
 
 from robot_learning.data.recovery import recover
