@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import get_args
 
 from robot_learning.errors import ConfigError, unknown_name
-from robot_learning.nodes.declarations import POLICY, RECORDER, REPLAY, SIM, TELEOP, Node, Parameter, Value
+from robot_learning.nodes.declarations import (
+    POLICY,
+    RECORDER,
+    REPLAY,
+    ROLLOUT,
+    SIM,
+    TELEOP,
+    Node,
+    Parameter,
+    Value,
+)
 from robot_learning.rig import Rig
 from robot_learning.rig_sections import TeleopConfig
 
@@ -70,6 +80,20 @@ MODES = {
         required=("store",),
     ),
     "deploy": Mode("a policy acts; a person may take over, rollouts may be recorded", (*_DEPLOY, *_RECORDER)),
+    "rollout": Mode(
+        "a policy's closed-loop episodes on a simulated rig, recorded, one for each seed",
+        (
+            *(
+                option
+                for option in _DEPLOY
+                if option.name in ("checkpoint", "server", "backend", "execution", "deadline_s")
+            ),
+            Parameter("store", "", "folder of the store in which the episodes are recorded"),
+            *_of(ROLLOUT, "rollouts", "first_rollout_seed", "results"),
+            *_RECORDER,
+        ),
+        required=("checkpoint", "store"),
+    ),
     "replay": Mode(
         "a recorded episode's actions again, through the gate; reports how far the motion strayed",
         _of(REPLAY, "store", "episode", "speed", "output"),
@@ -88,7 +112,7 @@ def check_options(mode: str, rig: Rig, values: Mapping[str, Value]) -> dict[str,
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES)
     known = {option.name: option for option in MODES[mode].all_options()}
-    for name, value in values.items():
+    for name in values:
         if name not in known:
             raise unknown_name(f"option of {mode}", name, known)
     full = {n: _checked(option, values[n]) if n in values else option.default for n, option in known.items()}

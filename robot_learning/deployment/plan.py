@@ -113,12 +113,14 @@ class _Plan:
     def make(self) -> list[Process]:
         """Robot and cameras first, then who records, then who commands."""
         found = self._robot()
-        if self.mode == "collect" or (self.mode == "deploy" and self.value["store"]):
+        if self.mode in ("collect", "rollout") or (self.mode == "deploy" and self.value["store"]):
             found.append(self._recorder())
         if self.mode in ("teleop", "collect"):
             found.append(self._teleop())
         if self.mode == "deploy":
-            found += self._policy()
+            found += [*self._intervener(), *self._policy()]
+        if self.mode == "rollout":
+            found += [*self._policy(), self._node(declared.ROLLOUT, "commander", restart="never", leads=True)]
         if self.mode == "replay":
             found.append(self._replay())
         return found
@@ -136,7 +138,7 @@ class _Plan:
     def _robot(self) -> list[Process]:
         if self.rig.simulation is not None:
             return [self._node(declared.SIM, "robot", restart="never")]
-        if self.mode == "sim":
+        if self.mode in ("sim", "rollout"):
             raise ConfigError(f"{self.rig_name} is not a simulated rig; use teleop, collect or deploy with it.")
         # Where the rig takes a stream from the driver of another maker, that driver is started by its own means.
         cameras = [name for name in self.rig.cameras if name not in self.rig.topics]
@@ -159,14 +161,17 @@ class _Plan:
             restart="never" if device == "scripted" else "on_failure", parameters={"device": device}, **more,
         )  # fmt: skip
 
+    def _intervener(self) -> list[Process]:
+        if self._device() == "scripted":
+            raise ConfigError("a script can't take over from a policy; give --device keyboard, gamepad or none.")
+        if self._device() == "none":
+            return []
+        # What a person commands goes through the policy's node, which decides who is heard.
+        return [self._teleop(remappings={"robot/target": "policy/human_target"})]
+
     def _policy(self) -> list[Process]:
         checkpoint, endpoint = str(self.value["checkpoint"]), str(self.value["server"] or self.rig.server.endpoint)
         found = []
-        if self._device() == "scripted":
-            raise ConfigError("a script can't take over from a policy; give --device keyboard, gamepad or none.")
-        if self._device() != "none":
-            # What a person commands goes through the policy's node, which decides who is heard.
-            found.append(self._teleop(remappings={"robot/target": "policy/human_target"}))
         if checkpoint:
             arguments = [checkpoint, "--endpoint", endpoint, "--backend", str(self.value["backend"])]
             if self.rig.server.keys:
@@ -176,7 +181,7 @@ class _Plan:
                         ready=SERVER_READY)
             )  # fmt: skip
         # One that was told to act at once must not begin to act again by itself after it died.
-        restart: Any = "on_failure" if self.value["start_paused"] else "never"
+        restart: Any = "on_failure" if self.value.get("start_paused", True) else "never"
         return [*found, self._node(declared.POLICY, "commander", restart=restart, parameters={"server": endpoint})]
 
     def _replay(self) -> Process:

@@ -12,7 +12,8 @@ from robot_learning.errors import ConfigError, UnknownName, UserError
 from robot_learning.nodes.declarations import NODES
 from robot_learning.rig import rig_folder
 
-NEEDED = {"collect": {"store": "s"}, "replay": {"store": "s"}, "deploy": {"checkpoint": "c", "store": "s"}}
+NEEDED = {"collect": {"store": "s"}, "replay": {"store": "s"}, "deploy": {"checkpoint": "c", "store": "s"},
+          "rollout": {"checkpoint": "c", "store": "s"}}  # fmt: skip
 
 
 def names(mode, rig="panda_sim", **options):
@@ -47,6 +48,7 @@ def test_each_mode_starts_the_robot_first_and_commanders_last():
     assert names("teleop") == ["robot", "teleop"]
     assert names("collect", store="s") == ["robot", "recorder", "teleop"]
     assert names("deploy", checkpoint="c", store="s") == ["robot", "recorder", "teleop", "server", "policy"]
+    assert names("rollout", checkpoint="c", store="s") == ["robot", "recorder", "server", "policy", "rollout"]
     assert names("replay", store="s") == ["robot", "replay"]
 
 
@@ -76,9 +78,10 @@ def test_in_deployment_a_persons_targets_go_through_the_policys_node():
 
 
 def test_exactly_one_process_commands_the_robot_in_each_mode():
+    commanders = {n.executable for n in NODES if any(t.name == "robot/target" for t in n.publishes)}
     for mode in MODES:
         processes = plan(mode, "panda_sim", NEEDED.get(mode))
-        direct = [p for p in processes if p.role == "commander" and "robot/target" not in p.remappings]
+        direct = [p for p in processes if p.executable in commanders and "robot/target" not in p.remappings]
         assert len(direct) == (mode != "sim"), mode
 
 
