@@ -66,7 +66,7 @@ class RolloutNode(StationNode):
 
     def _gate(self, message: Any) -> None:
         values = messages.values_of(message)
-        self.rollouts.trips = {name: int(n) for name, n in values.items() if n.isdigit()}
+        self.rollouts.trips = {k.removeprefix("trips."): int(n) for k, n in values.items() if k.startswith("trips.")}
 
     def _mode(self, message: Any) -> None:
         mode = messages.values_of(message).get("mode", "")
