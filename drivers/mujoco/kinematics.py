@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 
 from robot_learning.drivers.mujoco.panda import JOINTS, TOOL_SITE, scene_xml
+from robot_learning.rig import Rig
 from robot_learning.rotation import matrix_to_rotation_vector
 
 _N = len(JOINTS)
@@ -29,6 +30,12 @@ class Kinematics:
         self._site = self._model.site(TOOL_SITE).id
         self._home, self._low, self._high = home, low, high
         self._jacobian = np.zeros((6, self._model.nv))
+
+    @classmethod
+    def of(cls, rig: Rig) -> Kinematics:
+        """The kinematics of a rig's Panda, leaning home."""
+        low, high = rig.limits.joint_position_min_rad, rig.limits.joint_position_max_rad
+        return cls(np.array(rig.robot.home_joint_position_rad), np.array(low), np.array(high))
 
     def forward(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tool position (3,) [m] and rotation (3, 3) at joints (7,) [rad], base frame."""

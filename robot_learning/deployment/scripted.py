@@ -10,9 +10,9 @@ import numpy as np
 from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.deployment.measured import Measured
 from robot_learning.deployment.script import Answer, Script, Scripted, ScriptError
-from robot_learning.drivers.actions import to_target
 from robot_learning.drivers.interfaces import Target
 from robot_learning.drivers.mujoco.kinematics import Kinematics
+from robot_learning.drivers.targets import to_target
 from robot_learning.errors import ConfigError
 from robot_learning.rig import Rig
 from robot_learning.sim.panda_expert import PandaExpert
@@ -85,9 +85,7 @@ class Demonstrator(Scripted):
         self._rig, self._station = rig, station
         self._episodes, self._first_seed = episodes, first_seed
         self._task = task
-        limits = rig.limits
-        low, high = (np.array(x) for x in (limits.joint_position_min_rad, limits.joint_position_max_rad))
-        self._expert = PandaExpert(rig, self._task, Kinematics(np.array(rig.robot.home_joint_position_rad), low, high))
+        self._expert = PandaExpert(rig, self._task, Kinematics.of(rig))
         self.measured = Measured()
         self.objects: dict[str, tuple[int, np.ndarray]] = {}
         self.success = False
@@ -99,7 +97,7 @@ class Demonstrator(Scripted):
 
     def gated(self, values: np.ndarray, stamp_ns: int) -> None:
         """What the gate made of the command stamped so."""
-        self._gated = to_target(self._rig, values, stamp_ns)
+        self._gated = to_target(self._rig.robot.command, values, stamp_ns)
 
     def run(self) -> Script[None]:
         """All demonstrations, as a script."""
@@ -123,6 +121,7 @@ class Demonstrator(Scripted):
         yield from self.answered(self._station.reset(seed), "reset the simulation")
         since = self._clock.now_ns()
         yield from self.until(lambda: self._seen_since(since), lambda: f"nothing has come of {self._unseen(since)}")
+        yield from self.until(lambda: not self.stopped, lambda: f"the gate is stopped ({self.stopped})")
         self.success, self._sent, self._gated = False, None, None
         self._expert.reset()
         rng = np.random.default_rng([seed, 1])  # apart from the start that the simulation makes of the seed
@@ -156,7 +155,7 @@ class Demonstrator(Scripted):
             return
         objects = {name: value for name, (_, value) in self.objects.items()}
         values = self._expert.act(state, objects, self._reference(), rng)
-        self._sent = to_target(self._rig, values, now)
+        self._sent = to_target(self._rig.robot.command, values, now)
         self._station.send(values, now)
 
     def _reference(self) -> Target | None:

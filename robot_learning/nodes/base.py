@@ -131,6 +131,11 @@ class StationNode(LifecycleNode):
         self._declared(self.declaration.calls, name)
         return self.create_client(Trigger, name)
 
+    def start(self) -> bool:
+        """Configure and activate; whether both succeeded."""
+        transitions = self.trigger_configure, self.trigger_activate
+        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+
     def end(self, code: int = 0) -> None:
         """Have this process end in order, with an exit code: its work is done, or can't be."""
         self.exit_code = code
@@ -253,9 +258,8 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
             node = make()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
-            if node.param("autostart"):
-                node.trigger_configure()
-                node.trigger_activate()
+            if node.param("autostart") and not node.start():
+                node.end(UserError.exit_code)  # nobody is there to try again; the fault has been told
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

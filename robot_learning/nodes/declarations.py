@@ -107,6 +107,8 @@ _TARGETS = (
 
 _ROBOT_PUBLISHES = (
     Topic("joint_states", "sensor_msgs/JointState", "state", "measured position [rad], velocity, effort [Nm]"),
+    Topic("~/desired_joint_states", "sensor_msgs/JointState", "state",
+          "what the controller tells the joints: position [rad], velocity"),
     Topic("~/ee_pose", "geometry_msgs/PoseStamped", "state", "measured tool pose in the base frame"),
     Topic("~/ee_twist", "geometry_msgs/TwistStamped", "state", "measured tool velocity in the base frame"),
     Topic("~/wrench", "geometry_msgs/WrenchStamped", "state", "force and torque at the tool, estimated from effort"),
@@ -160,7 +162,7 @@ CAMERA = Node(
 )  # fmt: skip
 TELEOP = Node(
     "teleop", "teleop_node",
-    "A person, or a script in a person's place, as a source of targets. Nothing moves unless the dead-man is held.",
+    "A person, or a script in a person's place, as a source of targets. The arm moves only while the dead-man is held.",
     (
         *COMMON,
         Parameter("device", "", "input device; empty: the rig's", choices=("", "keyboard", "gamepad", "scripted")),
@@ -187,6 +189,10 @@ TELEOP = Node(
     ),
     (),
     (
+        Service("robot/stop", "std_srvs/Trigger", "the operator's stop key"),
+        Service("robot/recover", "std_srvs/Trigger", "the operator's key for it"),
+        Service("policy/take_over", "std_srvs/Trigger", "the operator's key for it"),
+        Service("policy/hand_back", "std_srvs/Trigger", "the operator's key for it"),
         Service("robot/reset", "std_srvs/Trigger", "scripted: a new start"),
         Service("recorder/start", "std_srvs/Trigger", "scripted: each demonstration is an episode"),
         Service("recorder/success", "std_srvs/Trigger", "scripted: the task was done"),

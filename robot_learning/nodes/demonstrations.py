@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from rclpy.parameter import Parameter
 
 from robot_learning.deployment.script import Answer
 from robot_learning.deployment.scripted import Demonstrator
@@ -18,7 +19,7 @@ from robot_learning.topics import action_names
 _WORDS = ("start", "success", "failure", "discard")
 
 
-class Script:
+class Demonstrations:
     """Runs a `Demonstrator` in a node; ends the process once all demonstrations were given."""
 
     def __init__(self, node: StationNode) -> None:
@@ -34,12 +35,28 @@ class Script:
         node.listen("robot/success", self._success)
         node.listen("robot/gated", self._gated)
         node.listen("robot/gate", self._gate)
-        self._phase, self._told = "", 0
+        self._told = 0
         self._timer = node.create_timer(1 / node.rig.policy.rate_hz, self._tick)
+        self._timer.cancel()
 
-    def close(self) -> None:
+    def begin(self) -> None:
+        """Go on with the script."""
+        self._timer.reset()
+
+    def end(self) -> None:
         """Send nothing more."""
         self._timer.cancel()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def time_jumped(self) -> None:
+        """Stamps from before say nothing about now."""
+        self.demonstrator.measured.clear()
+        self.demonstrator.objects.clear()
+
+    def change(self, parameter: Parameter) -> None:
+        """The script's speed is the expert's: no parameter changes it."""
 
     # What the demonstrator asks for
 

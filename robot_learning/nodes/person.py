@@ -1,0 +1,141 @@
+"""A person's hands at an input device, as targets and calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.parameter import Parameter
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from robot_learning.clock import seconds_to_ns
+from robot_learning.deployment.measured import Measured
+from robot_learning.deployment.teleop import Motion, Teleop
+from robot_learning.drivers.targets import flatten
+from robot_learning.drivers.teleop.hands import RECORDER_WORDS, SERVICE_WORDS, DeviceLost, Hands
+from robot_learning.drivers.teleop.registry import make_device
+from robot_learning.errors import UserError
+from robot_learning.nodes import messages
+from robot_learning.nodes.base import StationNode
+from robot_learning.nodes.state_intake import StateIntake
+from robot_learning.rig import Rig
+from robot_learning.topics import action_names
+
+_RETRY_S = 1.0  # between looks for a lost device
+_FAULT = "device"
+
+
+class Person:
+    """Reads the device at the teleoperation's rate. Without the device nothing is sent, so that the robot holds."""
+
+    def __init__(self, node: StationNode, device: str) -> None:
+        self._node, self._names = node, action_names(node.rig)
+        self._device = make_device(device, node.rig.teleop)
+        self._lost_ns: int | None = None
+        self.teleop = Teleop(node.rig, node.clock, node.param("speed_scale"), _kinematics(node.rig))
+        self._measured, self._stopped = Measured(), ""
+        StateIntake(node, self._measured)
+        node.listen("robot/gate", self._gate)
+        self._target, self._twist = node.advertise("robot/target"), node.advertise("~/twist")
+        self._recorder, self._dead_man = node.advertise("recorder/command"), node.advertise("~/dead_man")
+        self._services = {word: node.client(name) for word, name in SERVICE_WORDS.items()}
+        self._told_dead_man: bool | None = None
+        self._timer = node.create_timer(1 / node.rig.teleop.rate_hz, self._tick)
+        self._timer.cancel()
+
+    def begin(self) -> None:
+        """Open the device."""
+        self._device.open()
+        self._lost_ns = None
+        self.teleop.let_go("")
+        self._node.get_logger().info(f"ready; what does what:\n{self._device.help}")
+        self._timer.reset()
+
+    def end(self) -> None:
+        """Send nothing more and give the device back."""
+        self._timer.cancel()
+        self.close()
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._device.close()
+
+    def change(self, parameter: Parameter) -> None:
+        """A parameter was set."""
+        if parameter.name == "speed_scale":
+            self.teleop.speed_scale = parameter.value
+
+    def time_jumped(self) -> None:
+        """Stamps from before say nothing about now."""
+        self._measured.clear()
+
+    def _tick(self) -> None:
+        hands = self._read()
+        if hands is None:
+            self._tell(self.teleop.let_go("the input device is lost: nothing is sent until it is back"))
+            return
+        for word in hands.words:
+            if word in RECORDER_WORDS:
+                self._recorder.publish(String(data=word))
+            elif word in SERVICE_WORDS:
+                self._call(word)
+        self._tell(self.teleop.tick(hands, self._measured.state, self._stopped))
+
+    def _read(self) -> Hands | None:
+        """The hands; None while the device is lost."""
+        now = self._node.clock.now_ns()
+        try:
+            if self._lost_ns is not None:
+                if now - self._lost_ns < seconds_to_ns(_RETRY_S):
+                    return None
+                self._lost_ns = now
+                self._device.open()
+                self._lost_ns = None
+                self._node.clear_fault(_FAULT)
+                self._node.get_logger().info("the input device is back")
+            return self._device.read(now)
+        except DeviceLost as error:
+            self._lost_ns = now
+            self._device.close()
+            self._node.fault(_FAULT, str(error))
+        except UserError as error:  # not back yet
+            self._node.fault(_FAULT, str(error))
+        return None
+
+    def _tell(self, motion: Motion) -> None:
+        now = self._node.clock.now_ns()
+        if motion.target is not None:
+            target = motion.target
+            self._target.publish(messages.vector(target.stamp_ns, self._names, flatten(target)))
+            self._twist.publish(messages.twist(now, "base", motion.linear, motion.angular))
+        if motion.dead_man != self._told_dead_man:
+            self._told_dead_man = motion.dead_man
+            self._dead_man.publish(Bool(data=motion.dead_man))
+        if motion.note:
+            self._node.get_logger().info(motion.note)
+
+    def _call(self, word: str) -> None:
+        client = self._services[word]
+        if not client.service_is_ready():
+            self._node.get_logger().warning(f"nobody serves {client.srv_name}")
+            return
+
+        def answered(future: Any) -> None:
+            answer = future.result()
+            log = self._node.get_logger()
+            (log.info if answer.success else log.warning)(f"{word}: {answer.message}")
+
+        client.call_async(Trigger.Request()).add_done_callback(answered)
+
+    def _gate(self, message: Any) -> None:
+        values = messages.values_of(message)
+        self._stopped = values.get("reason", "stopped") if values.get("state") == "stopped" else ""
+
+
+def _kinematics(rig: Rig) -> Any:
+    """The arm's, where tool motion needs them and they are known."""
+    if rig.robot.command == "ee_target" or rig.robot.type != "mujoco_panda":
+        return None
+    from robot_learning.drivers.mujoco.kinematics import Kinematics
+
+    return Kinematics.of(rig)
