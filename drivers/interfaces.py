@@ -22,6 +22,8 @@ class RobotState:
         ee_position: (3,) tool centre in the robot's base frame [m].
         ee_orientation: (4,) unit quaternion, scalar first, base frame.
         gripper_width: (1,) distance between the fingers [m].
+        desired_position, desired_velocity: (J,) [rad], [rad/s]: what the controller tells the joints; None where a
+            robot does not say.
     """
 
     stamp_ns: int
@@ -31,6 +33,8 @@ class RobotState:
     ee_position: np.ndarray
     ee_orientation: np.ndarray
     gripper_width: np.ndarray
+    desired_position: np.ndarray | None = None
+    desired_velocity: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

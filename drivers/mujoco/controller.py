@@ -51,7 +51,7 @@ class Controller:
     def to(self, target: Target, now_ns: int) -> Target:
         """Begin to move to a target and return the one that joint limits leave of it."""
         self._braking = None
-        begin, _ = self._reference(now_ns)
+        begin, _ = self.reference(now_ns)
         if isinstance(target, JointTarget):
             end = target.position
         else:
@@ -74,7 +74,7 @@ class Controller:
     def _hold(self, q: np.ndarray) -> None:
         self._begin, self._step, self._velocity, self._begin_ns = q, self._still, self._still, 0
 
-    def _reference(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
+    def reference(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Joint positions and velocities (7,) that the arm should have now."""
         if self._braking:
             if now_ns < self._braking.end_ns:
@@ -87,6 +87,6 @@ class Controller:
         return self._begin + share * self._step, self._velocity
 
     def _drive(self, now_ns: int) -> None:
-        q, v = self._reference(now_ns)
+        q, v = self.reference(now_ns)
         # A drive pulls with kp (ctrl - q) - kv v: the second term would hold a moving arm back.
         self._data.ctrl[:_N] = q + DAMPING_S * v

@@ -92,6 +92,7 @@ class MujocoPanda:
     def _sample(self, now_ns: int) -> None:
         data = self._world.data
         orientation = np.empty(4)
+        desired_position, desired_velocity = self._controller.reference(now_ns)
         mujoco.mju_mat2Quat(orientation, data.site_xmat[self._site])
         self._newest = RobotState(
             stamp_ns=now_ns,
@@ -101,5 +102,7 @@ class MujocoPanda:
             ee_position=data.site_xpos[self._site].copy(),
             ee_orientation=orientation if orientation[0] >= 0 else -orientation,
             gripper_width=np.array([data.qpos[_N] + data.qpos[_N + 1]]),
+            desired_position=desired_position,
+            desired_velocity=desired_velocity,
         )
         self.states.append(self._newest)

@@ -30,6 +30,7 @@ class StatePublisher:
     def __init__(self, node: StationNode, kinematics: Any) -> None:
         self._node, self._kinematics = node, kinematics
         self._joint_states = Joint(node.advertise("joint_states"), node.rig.robot.joint_names)
+        self._desired = Joint(node.advertise("~/desired_joint_states"), node.rig.robot.joint_names)
         self._gripper = Joint(node.advertise("~/gripper"), [GRIPPER])
         self._pose, self._pose_message = node.advertise("~/ee_pose"), PoseStamped()
         self._twist, self._twist_message = node.advertise("~/ee_twist"), TwistStamped()
@@ -43,6 +44,8 @@ class StatePublisher:
         self._monitor.saw(state.stamp_ns, self._node.clock.now_ns())
         self._joint_states.publish(state.stamp_ns, state.joint_position, state.joint_velocity, state.joint_effort)
         self._gripper.publish(state.stamp_ns, state.gripper_width)
+        if state.desired_position is not None:
+            self._desired.publish(state.stamp_ns, state.desired_position, state.desired_velocity)
         if self._pose.get_subscription_count():
             message = self._pose_message
             stamp(message, state.stamp_ns)
@@ -79,8 +82,9 @@ class Joint:
         message = self._message
         stamp(message, stamp_ns)
         message.position = array.array("d", position.tobytes())
-        if velocity is not None and effort is not None:
+        if velocity is not None:
             message.velocity = array.array("d", velocity.tobytes())
+        if effort is not None:
             message.effort = array.array("d", effort.tobytes())
         self._publisher.publish(message)
 
