@@ -83,14 +83,15 @@ class ExecutionConfig(Frozen):
             committed (real-time chunking, arXiv 2506.07339), for diffusion policies.
         actuator_delay_s: between a command and its motion, as calibrated; commands are sent so much earlier.
         margin_s: an action due sooner than this is too late to send.
-        replan_s: a new chunk is asked for at least so often; 0: as soon as the last one has come.
+        replan_s: from one observation to the next that a chunk is asked for; 0: as soon as the last chunk has come.
+            None: after as many actions as the policy was evaluated with (its Ta); each step with `ensemble`.
         hold_s: how long the last action is held after its chunk ran out; then the policy stops, and says so.
     """
 
     method: Literal["timestamp", "ensemble", "rtc"] = "timestamp"
     actuator_delay_s: Annotated[float, Field(ge=0, lt=1)] = 0.0
     margin_s: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    replan_s: Annotated[float, Field(ge=0, lt=10)] = 0.0
+    replan_s: Annotated[float, Field(ge=0, lt=10)] | None = None
     hold_s: Annotated[float, Field(ge=0, lt=10)] = 0.5
 
 
