@@ -162,6 +162,11 @@ class Rig(Frozen):
                 raise ValueError(f"topics: no stream is called '{key}'{closest(key, names)}")
         return self
 
+    @property
+    def rendered_cameras(self) -> dict[str, CameraConfig]:
+        """The cameras that the simulation renders; others have devices, and processes, of their own."""
+        return {name: camera for name, camera in self.cameras.items() if camera.type == "mujoco"}
+
     def streams(self) -> list[StreamSpec]:
         """Everything that this rig records."""
         rate, j = self.robot.state_rate_hz, (JOINTS,)

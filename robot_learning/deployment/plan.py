@@ -137,15 +137,16 @@ class _Plan:
 
     def _robot(self) -> list[Process]:
         if self.rig.simulation is not None:
-            return [self._node(declared.SIM, "robot", restart="never")]
+            return [self._node(declared.SIM, "robot", restart="never"), *self._cameras()]
         if self.mode in ("sim", "rollout"):
             raise ConfigError(f"{self.rig_name} is not a simulated rig; use teleop, collect or deploy with it.")
+        return [self._node(declared.ROBOT, "robot", restart="never"), *self._cameras()]
+
+    def _cameras(self) -> list[Process]:
         # Where the rig takes a stream from the driver of another maker, that driver is started by its own means.
-        cameras = [name for name in self.rig.cameras if name not in self.rig.topics]
-        return [
-            self._node(declared.ROBOT, "robot", restart="never"),
-            *(self._node(declared.CAMERA, "camera", name, parameters={"camera": name}) for name in cameras),
-        ]
+        elsewhere = {*self.rig.topics, *(self.rig.rendered_cameras if self.rig.simulation else ())}
+        names = [name for name in self.rig.cameras if name not in elsewhere]
+        return [self._node(declared.CAMERA, "camera", name, parameters={"camera": name}) for name in names]
 
     def _recorder(self) -> Process:
         return self._node(declared.RECORDER, "recorder")
@@ -158,7 +159,8 @@ class _Plan:
         return self._node(
             declared.TELEOP, "commander", leads=self.mode != "deploy", terminal=device == "keyboard",
             # A script goes through seeds by itself: begun again from the first, it would record them twice.
-            restart="never" if device == "scripted" else "on_failure", parameters={"device": device}, **more,
+            restart="never" if device == "scripted" else "on_failure",
+            parameters={"device": device, "record": self.mode == "collect"}, **more,
         )  # fmt: skip
 
     def _intervener(self) -> list[Process]:

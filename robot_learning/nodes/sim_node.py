@@ -61,7 +61,7 @@ class SimNode(RobotNode):
         self._verdicts: Outbox[int] = Outbox(self, self._tell_success, 10)
         self._resets = 0
         self._studio: Studio | None = None
-        if self.param("cameras") and rig.cameras:
+        if self.param("cameras") and rig.rendered_cameras:
             self._open_studio()
         self.serve("~/reset", self._reset)
         return self._robot
@@ -112,11 +112,12 @@ class SimNode(RobotNode):
     # Cameras
 
     def _open_studio(self) -> None:
+        cameras = self.rig.rendered_cameras
         self._shots: Outbox[tuple[CameraPublisher, Shot]] = Outbox(self, self._publish_shot, _FRAMES)
-        studio = self._studio = Studio(self.rig.cameras, self._robot.time, self._wanted, self._develop)
+        studio = self._studio = Studio(cameras, self._robot.time, self._wanted, self._develop)
         self._cameras = {
             name: CameraPublisher(self, "{camera}/", name, config, studio.intrinsics(name), on_demand=True)
-            for name, config in self.rig.cameras.items()
+            for name, config in cameras.items()
         }
         studio.open()
 
