@@ -24,6 +24,7 @@ from robot_learning.errors import UserError
 from robot_learning.nodes import declarations as declared
 from robot_learning.nodes import messages
 from robot_learning.nodes.clock import RosClock
+from robot_learning.nodes.memory import keep_freed_memory
 from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.qos import mismatch, profile
 from robot_learning.rig import Rig, load_rig
@@ -253,6 +254,7 @@ def _descriptor(parameter: declared.Parameter) -> ParameterDescriptor:
 def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> None:
     """A node's `main`: spin until a signal, then close. A user's mistake is one sentence and exit code 2."""
     node, code = None, 0
+    keep_freed_memory()
     try:
         with rclpy.init(args=arguments):
             node = make()
