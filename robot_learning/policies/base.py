@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robot_learning.contract import Contract
 from robot_learning.data.windows import WindowSpec
+from robot_learning.errors import UserError
 from robot_learning.policies.config import PolicyConfig
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
@@ -22,7 +23,12 @@ class Policy(nn.Module):
     """A policy with everything that it needs in order to be used: configuration, contract, view, normaliser.
 
     `forward` is `loss`, so that a wrapper such as DistributedDataParallel sees the training step.
+
+    Attributes:
+        supports_prefix: whether `predict` can begin a chunk with committed actions.
     """
+
+    supports_prefix = False
 
     def __init__(self, config: PolicyConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__()
@@ -61,18 +67,40 @@ class Policy(nn.Module):
         """The training loss, a scalar, and figures worth logging."""
         raise NotImplementedError
 
-    def predict(self, observation: Mapping[str, Tensor], generator: Generators = None) -> Tensor:
+    def predict(
+        self, observation: Mapping[str, Tensor], generator: Generators = None, prefix: Tensor | None = None
+    ) -> Tensor:
         """Sample one chunk per observation.
 
         Args:
             observation: feature name to (B, To, *shape) in the contract's units, images uint8.
             generator: source of the sampling noise; a list of B gives each observation its own, so that
                 its chunk does not depend on what else is in the batch.
+            prefix: (B, d, Da) actions from the newest observation's step on that will be executed whatever the
+                chunk says, in the contract's units; the rest of the chunk then continues them.
 
         Returns:
             (B, Tp, Da) actions in the contract's units, the action features concatenated.
+
+        Raises:
+            UserError: a prefix that the policy can't begin a chunk with.
         """
         raise NotImplementedError
+
+    def committed(self, prefix: Tensor, B: int, Da: int) -> slice:
+        """Where in a chunk a prefix belongs; raises UserError where it does not fit or prefixes are not supported."""
+        if not self.supports_prefix:
+            raise UserError(
+                f"policy '{self.config.policy}' can't begin a chunk with committed actions; "
+                "execute its chunks by timestamp or ensemble."
+            )
+        first = self.executed.start
+        longest = self.spec.Tp - first
+        if prefix.ndim != 3 or prefix.shape[::2] != (B, Da) or not 1 <= prefix.shape[1] <= longest:
+            raise UserError(
+                f"committed actions must be ({B}, 1 to {longest}, {Da}) for this policy; got {tuple(prefix.shape)}."
+            )
+        return slice(first, first + prefix.shape[1])
 
     def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
         """Optimiser groups; one-dimensional parameters (biases, norms) are not decayed."""

@@ -91,7 +91,7 @@ class Walker(Policy):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.speed, self.noise, self.batches = speed, noise, []
 
-    def predict(self, observation, generator=None):
+    def predict(self, observation, generator=None, prefix=None):
         position, goal = observation["position"][:, -1], observation["goal"][:, -1]
         self.batches.append(len(position))
         chunk = [torch.full_like(position, 99.0)] * (self.config.To - 1)  # past: must not be executed

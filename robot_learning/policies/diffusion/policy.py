@@ -28,11 +28,17 @@ from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
 
+# The prefix gets the noise of step 0.3 k, not k: at high k the rest of a chunk would else take its course before it
+# can tell what it is to continue. Of two ways learned, 4 committed actions of 8 then choose the right one in 84 to
+# 97 % of chunks rather than 59 to 89 %.
+PREFIX_NOISE = 0.3
+
 
 class DiffusionPolicy(Policy):
     """Predicts the noise in a chunk of actions, given observations; denoises noise into a chunk."""
 
     config: DiffusionConfig
+    supports_prefix = True
 
     def __init__(self, config: DiffusionConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
@@ -66,16 +72,33 @@ class DiffusionPolicy(Policy):
         return nn.functional.mse_loss(self.denoiser(A_k, k, O_t), epsilon), {}
 
     @torch.inference_mode()
-    def predict(self, observation: Mapping[str, Tensor], generator: Generators = None) -> Tensor:
-        """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), from pure noise."""
+    def predict(
+        self, observation: Mapping[str, Tensor], generator: Generators = None, prefix: Tensor | None = None
+    ) -> Tensor:
+        """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), from pure noise.
+
+        With a prefix, its part of A^k is the prefix itself at each step, with some noise (inpainting: Janner et
+        al., arXiv 2205.09991, sec. 3.3), so that the rest is denoised into its continuation. The real-time chunking
+        of Black et al. (arXiv 2506.07339) does so by guidance instead.
+        """
         O_t = self.observe(observation)
         B = len(O_t)
         A = randn_tensor((B, self.config.Tp, self.act.dim), generator=generator, device=O_t.device)
+        if prefix is not None:
+            part = self.committed(prefix, B, self.act.raw_dim)
+            known = self.act(self.act.split(prefix.to(A.device)))
+            noise = A[:, part].clone()
         self.sampler.set_timesteps(self.config.inference_steps)
         for k in self.sampler.timesteps:
+            if prefix is not None:
+                less = (PREFIX_NOISE * k).long().to(A.device).expand(B)
+                A[:, part] = self.sampler.add_noise(known, noise, less)
             epsilon = self.denoiser(A, k.to(A.device).expand(B), O_t)
             A = self.sampler.step(epsilon, k, A, generator=generator, return_dict=False)[0]
-        return self.act.inverse(A)
+        chunk = self.act.inverse(A)
+        if prefix is not None:
+            chunk[:, part] = prefix.to(chunk)
+        return chunk
 
     def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
         """Denoiser and observation encoder apart."""
