@@ -75,7 +75,7 @@ class Scripted:
 
     def answered(self, answer: Answer, what: str) -> Script[None]:
         """Go on once a service has said yes."""
-        yield from self.until(lambda: answer.success is not None, lambda: f"no answer came to the call to {what}")
+        yield from self._said(answer, what)
         if not answer.success:
             raise ScriptError(f"the station refused to {what}: {answer.message}")
 
@@ -84,9 +84,12 @@ class Scripted:
         end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
         while True:
             answer = ask()
-            yield from self.until(lambda: answer.success is not None, lambda: f"no answer came to the call to {what}")
+            yield from self._said(answer, what)
             if answer.success:
                 return
             if self._clock.now_ns() > end:
                 raise ScriptError(f"the station refused to {what}: {answer.message}")
             yield from self.pause(_RETRY_S)
+
+    def _said(self, answer: Answer, what: str) -> Script[None]:
+        yield from self.until(lambda: answer.success is not None, lambda: f"no answer came to the call to {what}")
