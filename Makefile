@@ -11,10 +11,11 @@ TEST_WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format build numpy2 clean
+.PHONY: help demo ros-demo test check format build numpy2 clean
 
 help:
 	@echo "make demo    install, then record, train, evaluate and report: outputs/demo/report.html"
+	@echo "make ros-demo  the same over ROS 2: nodes, recorder, policy server: outputs/ros_demo/report.html"
 	@echo "make test    install, then run all tests"
 	@echo "make check   install, then ruff and mypy"
 	@echo "make format  rewrite the code as ruff formats it"
@@ -38,6 +39,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(VENV)/.installed
 	$(BIN)/robot-learning demo
+
+ros-demo: $(VENV)/.installed
+	$(BIN)/robot-learning ros-demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)

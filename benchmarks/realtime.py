@@ -143,7 +143,7 @@ def _stops(station: Station, ns: str, count: int, desired: list[tuple[int, float
         called = time.time_ns()
         if not station.call(f"{ns}/robot/stop").success:
             sys.exit("the stop was refused")
-        station.until(lambda: desired[-1][1] < _STILL_RAD_S, 10, "the stop")  # noqa: B023
+        station.until(lambda: desired[-1][1] < _STILL_RAD_S, 10, "the stop")
         times.append((next(t for t, speed in desired if t >= called and speed < _STILL_RAD_S) - called) / 1e6)
         station.insist(f"{ns}/robot/recover")
         station.insist(f"{ns}/policy/start")
