@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from robot_learning.errors import SafetyError
+from robot_learning.errors import SafetyError, UserError
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,10 @@ class Robot(Protocol):
         ...
 
 
+class CameraLost(UserError):
+    """A camera that was there gives no more frames."""
+
+
 class Camera(Protocol):
     """A colour camera, perhaps with depth."""
 
@@ -162,7 +166,11 @@ class Camera(Protocol):
         ...
 
     def read(self) -> CameraFrame:
-        """The newest frame not yet read; blocks until there is one."""
+        """The newest frame not yet read; blocks until there is one, raises CameraLost where none will come."""
+        ...
+
+    def intrinsics(self) -> np.ndarray:
+        """The pinhole matrix (3, 3) [px] of the colour image, with which depth is aligned."""
         ...
 
     def disconnect(self) -> None:

@@ -122,15 +122,12 @@ class Trajectory:
             times_s, points = [0.0, *times_s], np.vstack([start.position, points])
         self._times, self._points = np.asarray(times_s, dtype=np.float64), points
         self.duration_s = float(self._times[-1])
+        self._over = False
 
     def at(self, now_ns: int) -> JointTarget | None:
-        t = (now_ns - self._start_ns) / NS_PER_S
-        if t > self.duration_s:
-            if self._points is None:
-                return None
-            last, self._points = self._points[-1], None  # the last point itself, then no more
-            return JointTarget(now_ns, last.copy(), self._width)
-        if self._points is None:
+        if self._over:
             return None
+        t = (now_ns - self._start_ns) / NS_PER_S
+        self._over = t >= self.duration_s  # the last point is sent, and then no more
         position = np.array([np.interp(t, self._times, column) for column in self._points.T])
         return JointTarget(now_ns, position, self._width)

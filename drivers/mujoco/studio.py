@@ -44,7 +44,8 @@ class Studio:
         deliver: called with each frame, in the studio's thread.
 
     Attributes:
-        missed: exposures of each camera that were never developed.
+        model, data: the scene as the renderers see it, at the newest exposure that was developed.
+        missed: exposures of each camera that never were.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Studio:
         check_cameras(cameras)
         self._cameras, self._time = cameras, time
         self._wanted, self._deliver = wanted, deliver
-        self._data = mujoco.MjData(time.world.model)
+        self.model, self.data = time.world.model, mujoco.MjData(time.world.model)
         self._sequence = dict.fromkeys(cameras, 0)
         self.missed = dict.fromkeys(cameras, 0)
         self._exposed: dict[str, _Exposure] = {}
@@ -91,11 +92,11 @@ class Studio:
 
     def _expose(self, name: str, now_ns: int) -> None:
         """In the physics' thread: remember what the scene looks like."""
-        sequence = self._sequence[name]
-        self._sequence[name] += 1
         wanted = self._wanted(name)
         if not (wanted.colour or wanted.depth):
             return
+        sequence = self._sequence[name]
+        self._sequence[name] += 1
         data = self._time.world.data
         stamp = self._time.stamp_ns(now_ns)
         exposure = _Exposure(
@@ -134,18 +135,8 @@ class Studio:
             return None if self._ending else exposed
 
     def _develop(self, name: str, exposure: _Exposure) -> None:
-        data = self._data
+        data = self.data
         data.qpos[:], data.mocap_pos[:], data.mocap_quat[:] = exposure[3:]
         mujoco.mj_kinematics(self.model, data)
         colour, depth = self._renderers[name].render(name, exposure.depth)
         self._deliver(name, CameraFrame(exposure.stamp_ns, exposure.sequence, colour, depth))
-
-    @property
-    def model(self) -> mujoco.MjModel:
-        """The scene that the renderers see."""
-        return self._time.world.model
-
-    @property
-    def data(self) -> mujoco.MjData:
-        """Its state at the exposure."""
-        return self._data

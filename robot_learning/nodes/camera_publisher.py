@@ -76,6 +76,10 @@ class CameraPublisher:
             depth = messages.image(at, self._frame, frame.depth)
         return Shot(at, frame.sequence, image, compressed, depth)
 
+    def forget(self) -> None:
+        """What was not published until now is no loss."""
+        self._last = None
+
     def publish(self, shot: Shot) -> None:
         """Publish what was prepared, and count what the camera dropped before it."""
         missing = 0 if self._last is None else max(0, shot.sequence - self._last - 1)

@@ -51,7 +51,7 @@ class RobotNode(StationNode):
         self._names = action_names(self.rig)
         self._action = {stage: self.advertise(f"~/{stage}") for stage in ("commanded", "gated", "executed")}
         self._gate = self.advertise("~/gate")
-        self._told: list[Any] = []
+        self._told: dict[str, Any] = {}
         self._gripper_width: float | None = None  # as told by ~/target_gripper
         self.robot.heard = self.hear
         self.robot.connect()
@@ -230,7 +230,7 @@ class RobotNode(StationNode):
         """Publish ~/gate where it has changed."""
         helm = self.helm
         gate, trip = helm.gate, helm.newest_trip
-        values = {
+        values: dict[str, Any] = {
             "state": gate.state,
             "reason": gate.stop_reason,
             "motion": helm.motion.name if helm.motion else "",

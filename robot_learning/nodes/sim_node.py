@@ -39,6 +39,7 @@ class SimNode(RobotNode):
     """`RobotNode` with the simulated robot, its cameras and its task."""
 
     declaration = declared.SIM
+    _studio: Studio | None = None
 
     def make_robot(self) -> Any:
         rig, task = self.rig, task_of(self.rig)
@@ -60,7 +61,6 @@ class SimNode(RobotNode):
         self._success = self.advertise("~/success")
         self._verdicts: Outbox[int] = Outbox(self, self._tell_success, 10)
         self._resets = 0
-        self._studio: Studio | None = None
         if self.param("cameras") and rig.rendered_cameras:
             self._open_studio()
         self.serve("~/reset", self._reset)
@@ -68,7 +68,7 @@ class SimNode(RobotNode):
 
     def close(self) -> None:
         super().close()
-        if getattr(self, "_studio", None) is not None:
+        if self._studio is not None:
             self._studio.close()
 
     # States and objects

@@ -1,0 +1,76 @@
+"""One camera of a rig."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from robot_learning.drivers.cameras.reader import CameraReader
+from robot_learning.drivers.cameras.registry import make_camera
+from robot_learning.drivers.interfaces import CameraFrame
+from robot_learning.errors import unknown_name
+from robot_learning.nodes import declarations as declared
+from robot_learning.nodes import messages
+from robot_learning.nodes.base import StationNode, run
+from robot_learning.nodes.camera_publisher import CameraPublisher, Shot
+from robot_learning.nodes.outbox import Outbox
+
+_QUEUED = 4  # frames; more would only be late
+
+
+class CameraNode(StationNode):
+    """Any camera; a thread reads it, the executor publishes."""
+
+    declaration = declared.CAMERA
+    _reader: CameraReader | None = None
+
+    def configure(self) -> None:
+        name = self.param("camera") or self.get_name()
+        if name not in self.rig.cameras:
+            raise unknown_name(f"camera of the rig {self.rig.name}", name, self.rig.cameras)
+        config = self.rig.cameras[name]
+        camera = make_camera(name, config, self.clock)
+        camera.connect()
+        self._camera = CameraPublisher(self, "~/", name, config, camera.intrinsics())
+        self._shots: Outbox[Shot] = Outbox(self, self._publish, _QUEUED)
+        self._troubles: Outbox[str] = Outbox(self, self._tell_trouble, 10)
+        self._reader = CameraReader(camera, self._prepare, self._troubles.put)
+        self._reader.begin()
+
+    def activate(self) -> None:
+        self._camera.forget()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.end()
+
+    def _prepare(self, frame: CameraFrame) -> None:
+        """In the reader's thread."""
+        self._shots.put(self._camera.prepare(frame))
+
+    def _publish(self, shot: Shot) -> None:
+        if self.active:
+            self._camera.publish(shot)
+
+    def _tell_trouble(self, text: str) -> None:
+        if text:
+            self.fault("camera", text)
+        else:
+            self.clear_fault("camera")
+            self.get_logger().info("the camera is back")
+
+    def diagnose(self) -> list[DiagnosticStatus]:
+        if self._reader is None:
+            return []
+        dropped, reconnections = self._shots.dropped, self._reader.reconnections
+        text = f"{dropped} frames were dropped before they could be published" if dropped else "ok"
+        values = {"dropped": dropped, "reconnections": reconnections}
+        return [messages.status(f"{self.get_name()}: queue", messages.WARN if dropped else messages.OK, text, values)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The executable `camera_node`."""
+    run(CameraNode, arguments)
+
+
+if __name__ == "__main__":
+    main()
