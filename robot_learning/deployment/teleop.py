@@ -79,18 +79,22 @@ class Teleop:
         self._period_s = 1 / rig.teleop.rate_hz
         self._takes_joints = rig.robot.command == "joint_target"
         self._check_mode(self.mode)
-        self._begun = False
-        self._was_held = False
+        self._begun, self._armed, self._was_held = False, False, False
         self._note = ""
         self._rest()
 
-    def let_go(self, why: str) -> Motion:
-        """Send no more until the dead-man has been open and closes anew, from the pose measured then."""
-        if self._begun:
+    def let_go(self, why: str, dead_man: bool = True, tell: bool = False) -> Motion:
+        """Send no more until the dead-man has been open and closes anew, from the pose measured then.
+
+        Args:
+            why: for the operator, who is told where something was sent before, or where `tell` says so.
+            dead_man: whether it is held, or might be.
+        """
+        if self._begun or tell:
             self._note = why
-        self._begun, self._was_held = False, True
+        self._begun, self._armed = False, not dead_man
         self._rest()
-        return self._motion(None, False)
+        return self._motion(None, dead_man)
 
     def tick(self, hands: Hands, state: RobotState | None, stopped: str = "") -> Motion:
         """One period.
@@ -100,18 +104,16 @@ class Teleop:
             stopped: why the gate stopped; empty: it has not.
         """
         now = self._clock.now_ns()
-        closed, self._was_held = hands.dead_man and not self._was_held, hands.dead_man
+        pressed, self._was_held = hands.dead_man and not self._was_held, hands.dead_man
+        self._armed |= not hands.dead_man
         if state is None or now - state.stamp_ns > seconds_to_ns(_STALE_S):
-            self.let_go("the robot's state has stopped coming")
-            if closed:
-                self._note = "the robot's state does not come: nothing moves"
-            return self._motion(None, False)
+            return self.let_go("the robot's state does not come: nothing is sent", hands.dead_man, pressed)
         if stopped:
-            self.let_go(f"the robot has stopped: {stopped}; recover, then hold the dead-man to go on")
-            return self._motion(None, hands.dead_man)
+            why = f"the robot is stopped: {stopped}; recover, then hold the dead-man anew"
+            return self.let_go(why, hands.dead_man, pressed)
         for word in hands.words:
             self._heed(word)
-        if closed and not self._begun:
+        if hands.dead_man and self._armed and not self._begun:
             self._begin(state)
         if not self._begun:
             return self._motion(None, hands.dead_man)
@@ -161,7 +163,7 @@ class Teleop:
         except ConfigError as error:
             self._note = str(error)
             return
-        self.mode, self._begun, self._was_held = other, False, True  # begins anew, at the measured pose
+        self.mode, self._begun, self._armed = other, False, False  # begins anew, at the measured pose
         self._rest()
         self._note = "the axes move " + ("the tool" if other == "ee" else f"joint {self.joint + 1}")
 
