@@ -1,4 +1,4 @@
-"""Whether one commander can go on where another one left the robot."""
+"""How a person goes on where a policy left the robot."""
 
 from __future__ import annotations
 
@@ -8,24 +8,54 @@ from robot_learning.rig import JOINTS, Rig
 from robot_learning.rotation import rotation_6d_to_matrix, rotation_distance
 
 
-def distance_too_far(rig: Rig, action: np.ndarray, last: np.ndarray) -> str:
-    """How far an action (Da,) is from the last one sent, where that is farther than a first target may be; else "".
+class Handover:
+    """A person's targets, from the instant at which they were given command.
 
-    The limits are the gate's for a first target: it can't check this itself, for it sees one source of commands.
+    They are passed on from when they are as near to what the robot was told last as a first target must be: the
+    gate can't check that itself, for it sees one source of commands. The gripper keeps what it was told until the
+    person changes it: teleoperation knows nothing of what a policy has grasped.
+
+    Args:
+        last: the last action sent (Da,), or None where the robot was not commanded.
+
+    Attributes:
+        joined: whether targets are passed on.
     """
-    limits = rig.limits
-    if rig.robot.command == "ee_target":
-        metres = float(np.linalg.norm(action[:3] - last[:3]))
-        matrices = rotation_6d_to_matrix(np.stack([action[3:9], last[3:9]]))
-        radians = float(rotation_distance(matrices[0], matrices[1]))
-    else:
-        metres = 0.0
-        radians = float(np.abs(action[:JOINTS] - last[:JOINTS]).max())
-    if metres > limits.first_target_distance_max_m:
-        return f"they are {metres:.3f} m from the robot's, at most {limits.first_target_distance_max_m:g} m is allowed"
-    if radians > limits.first_target_distance_max_rad:
+
+    def __init__(self, rig: Rig, last: np.ndarray | None) -> None:
+        self._rig, self._last = rig, last
+        self._persons_width = 0.0
+        self._keeps_width = last is not None
+        self.joined = False
+
+    def join(self, action: np.ndarray) -> str:
+        """Begin with an action (Da,), or say why it can't be passed on yet."""
+        too_far = self._too_far(action)
+        if not too_far and not self.joined:
+            self.joined, self._persons_width = True, float(action[-1])
+        return too_far
+
+    def passed(self, action: np.ndarray) -> np.ndarray:
+        """What to send for a person's action (Da,)."""
+        if self._last is None or not self._keeps_width or action[-1] != self._persons_width:
+            self._keeps_width = False
+            return action
+        return np.append(action[:-1], self._last[-1])
+
+    def _too_far(self, action: np.ndarray) -> str:
+        if self._last is None or self.joined:
+            return ""
+        limits, last = self._rig.limits, self._last
+        if self._rig.robot.command == "ee_target":
+            metres = float(np.linalg.norm(action[:3] - last[:3]))
+            a, b = rotation_6d_to_matrix(np.stack([action[3:9], last[3:9]]))
+            radians = float(rotation_distance(a, b))
+        else:
+            metres, radians = 0.0, float(np.abs(action[:JOINTS] - last[:JOINTS]).max())
+        most_m, most_rad = limits.first_target_distance_max_m, limits.first_target_distance_max_rad
+        if metres <= most_m and radians <= most_rad:
+            return ""
         return (
-            f"they are {radians:.3f} rad from the robot's, "
-            f"at most {limits.first_target_distance_max_rad:g} rad is allowed"
+            f"they are {metres:.3f} m and {radians:.3f} rad from where the robot was sent, "
+            f"at most {most_m:g} m and {most_rad:g} rad are allowed"
         )
-    return ""

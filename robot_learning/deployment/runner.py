@@ -16,7 +16,7 @@ from robot_learning.data.sample import Sample
 from robot_learning.data.windows import step_ns
 from robot_learning.deployment.asker import SURVIVABLE, Asker, Client
 from robot_learning.deployment.client import PolicyFault
-from robot_learning.deployment.handover import distance_too_far
+from robot_learning.deployment.handover import Handover
 from robot_learning.deployment.schedule import ChunkScheduler, TimestampScheduler
 from robot_learning.deployment.timing import ChunkTiming
 from robot_learning.errors import DeploymentError
@@ -69,7 +69,7 @@ class PolicyRunner:
         self._patience_ns = self._step_ns + seconds_to_ns(config.hold_s)  # without any first action
         self._gate: tuple[str, str] | None = None
         self._person_ns: int | None = None  # when a person's newest target came
-        self._joined = False  # whether a person's targets have been passed on since the hand-over
+        self._handover: Handover | None = None  # in mode human
         self._last: np.ndarray | None = None  # what was sent last, to be held
         self._last_ns = 0
         self._begin()
@@ -102,16 +102,12 @@ class PolicyRunner:
     def human(self, action: np.ndarray, stamp_ns: int) -> None:
         """A person's target (Da,); passed on in mode `human`, from when it is near what the robot was last told."""
         self._person_ns = self._clock.now_ns()
-        if self.mode != "human" or stamp_ns <= self._last_ns:
+        if self._handover is None or stamp_ns <= self._last_ns:
             return
-        if not self._joined and self._last is not None:
-            too_far = distance_too_far(self._rig, action, self._last)
-            if too_far:
-                self._tell("human", f"the person's targets are not passed on yet: {too_far}")
-                return
-        self._joined = True
-        self._tell("human", "")
-        self._send(action, stamp_ns, person=True)
+        too_far = self._handover.join(action)
+        self._tell("human", f"the person's targets are not passed on yet: {too_far}" if too_far else "")
+        if not too_far:
+            self._send(self._handover.passed(action), stamp_ns, person=True)
 
     # What a person asks for; DeploymentError: refused, and why
 
@@ -143,7 +139,7 @@ class PolicyRunner:
         if self._person_ns is None or silent_ns > seconds_to_ns(PERSON_SILENT_S):
             raise DeploymentError("nobody sends targets to take over with; start teleoperation first.")
         self._begin()
-        self._joined = False
+        self._handover = Handover(self._rig, self._last)
         self._tell("human", "")
 
     def hand_back(self) -> None:
@@ -166,7 +162,7 @@ class PolicyRunner:
             self._weigh(fault, now)
         if self.mode == "policy":
             self._act(now)
-        elif self.mode == "paused" or (self.mode == "human" and not self._joined):
+        elif self.mode == "paused" or (self._handover is not None and not self._handover.joined):
             self._hold(now)
 
     def _listen(self, now: int) -> None:
@@ -236,6 +232,7 @@ class PolicyRunner:
         self._begun_ns = self._clock.now_ns()
         self.asker.begin(self._begun_ns)
         self.scheduler.clear()
+        self._handover = None
         self._acted = False
 
     def _check_gate(self) -> None:
@@ -259,7 +256,6 @@ class PolicyRunner:
     def _end(self, mode: Mode, reason: str) -> None:
         self._begin()
         self._last = None
-        self._joined = False
         self._tell(mode, reason)
 
     def _tell(self, mode: Mode, reason: str) -> None:

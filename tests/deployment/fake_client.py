@@ -21,6 +21,7 @@ class FakeClient:
 
     Attributes:
         fault: kind of what comes in place of a chunk.
+        width: of the gripper.
         half_open: whether nothing ever comes.
         asked: (id, stamp, observation, prefix, instruction) of each question.
     """
@@ -30,7 +31,7 @@ class FakeClient:
         self.info: ServerInfo | None = None
         self.delay_s, self.fault, self.half_open = delay_s, "", False
         self.alive, self.connected, self.trouble = True, False, "nothing listens there"
-        self.refusal = ""
+        self.refusal, self.width = "", 0.08
         self.asked: list[tuple] = []
         self._pending: tuple | None = None  # id, stamp, due, deadline, prefix
         self._begun = False
@@ -72,7 +73,7 @@ class FakeClient:
         self._pending = None
         if self.fault:
             raise PolicyFault(self.fault, "as told")
-        chunk = np.tile([0.0, 0, 0.3, 1, 0, 0, 0, -1, 0, 0.08], (self.info.chunk_length, 1))
+        chunk = np.tile([0.0, 0, 0.3, 1, 0, 0, 0, -1, 0, self.width], (self.info.chunk_length, 1))
         chunk[:, 0] = id + np.arange(len(chunk)) / 100
         if prefix is not None:
             chunk[: len(prefix)] = prefix

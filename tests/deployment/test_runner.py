@@ -423,6 +423,22 @@ def test_a_persons_target_far_from_the_robots_is_not_passed_on_until_it_is_near(
     assert station.reason == ""
 
 
+def test_the_gripper_keeps_what_the_policy_grasped_until_the_person_changes_it():
+    station = Station()
+    widths = []
+    station.runner._send_out = lambda action, stamp, human: widths.append((human, float(action[-1])))
+    station.client.width = 0.01
+    station.started(0.5)
+    station.person = PERSON + np.array([float(station.runner._last[0]) - 0.5, *[0.0] * 9])  # its gripper is open
+    station.run(0.05)
+    station.runner.take_over()
+    station.run(0.3)
+    assert widths[-1] == (True, 0.01)
+    station.person = station.person + np.array([*[0.0] * 9, -0.05])
+    station.run(0.05)
+    assert widths[-1] == (True, pytest.approx(0.03))
+
+
 def test_without_a_person_there_nobody_takes_over():
     station = Station().started(0.5)
     with pytest.raises(DeploymentError, match="start teleoperation"):
