@@ -36,6 +36,7 @@ OBSERVATION_AGE_P99 = 60.0  # two camera periods: the newest frame may be one ol
 LATENCY_P99 = 150.0  # observation to first command of its chunk: three policy steps
 JITTER_P99 = 5.0  # of the 100 Hz control tick: half a period
 STOP_P99 = 50.0  # from the call to zero commanded velocity, beyond the deceleration itself
+TICK_MS = 10.0
 _BURN = "while True: pass"
 _MOVING_RAD_S, _STILL_RAD_S = 0.05, 1e-9
 
@@ -152,7 +153,9 @@ def _stops(station: Station, ns: str, count: int, desired: list[tuple[int, float
 
 def _note(timing: dict[str, list[float]], message: Any) -> None:
     for pair in message.values:
-        if pair.key.endswith("_ms"):
+        if pair.key == "tick_ms":
+            timing["tick_jitter_ms"] += [abs(float(period) - TICK_MS) for period in pair.value.split()]
+        elif pair.key.endswith("_ms"):
             timing[pair.key].append(float(pair.value))
 
 

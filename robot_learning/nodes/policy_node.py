@@ -62,6 +62,7 @@ class PolicyNode(StationNode):
         self._timer = self.create_timer(1 / rate_hz, self._tick, clock=RclpyClock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()
         self._periods_s: deque[float] = deque(maxlen=_KEPT)
+        self._untold_s: deque[float] = deque(maxlen=_KEPT)  # those since the last ~/timing
 
     def activate(self) -> None:
         self._try_at: float | None = None if self.param("start_paused") else time.monotonic()
@@ -119,7 +120,10 @@ class PolicyNode(StationNode):
 
     def _timed(self, timing: ChunkTiming) -> None:
         name = f"{self.get_name()}: timing"
-        self._timing.publish(messages.status(name, messages.OK, f"chunk {timing.chunk_id}", timing.to_json()))
+        values: dict[str, Any] = dict(timing.to_json())
+        values["tick_ms"] = " ".join(f"{1e3 * period:.3f}" for period in self._untold_s)
+        self._untold_s.clear()
+        self._timing.publish(messages.status(name, messages.OK, f"chunk {timing.chunk_id}", values))
 
     # What comes in
 
@@ -127,6 +131,7 @@ class PolicyNode(StationNode):
         now = time.monotonic()
         if self._ticked_at is not None:
             self._periods_s.append(now - self._ticked_at)
+            self._untold_s.append(now - self._ticked_at)
         self._ticked_at = now
         self.clock.look()
         self.runner.tick()
