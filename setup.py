@@ -1,5 +1,7 @@
 """For colcon (ament_python); everything else about the package is in pyproject.toml and setup.cfg."""
 
+from glob import glob
+
 from setuptools import setup
 
 setup(
@@ -9,5 +11,6 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/robot_learning"]),
         ("share/robot_learning", ["package.xml"]),
+        ("share/robot_learning/launch", sorted(glob("launch/*.launch.py"))),
     ],
 )

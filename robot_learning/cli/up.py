@@ -52,12 +52,12 @@ def _say(line: str) -> None:
 def _config(name: str, mode: Mode) -> type:
     """The mode's options as a dataclass, which is what tyro reads."""
     options = (*mode.all_options(), _LOGS)
-    required = ("rig", *mode.required)
-    return make_dataclass(f"{name.title()}Config", [_field(o, o.name in required) for o in options], kw_only=True)
+    fields = [_field(option, mode.may_be_left_out(option)) for option in options]
+    return make_dataclass(f"{name.title()}Config", fields, kw_only=True)
 
 
-def _field(option: Parameter, required: bool) -> tuple[str, Any, Any]:
+def _field(option: Parameter, may_be_left_out: bool) -> tuple[str, Any, Any]:
     kind: Any = Literal[option.choices] if option.choices else type(option.default)
     text = option.text if option.low is None else f"{option.text}; {option.low} to {option.high}"
-    default = MISSING if required else option.default
+    default = option.default if may_be_left_out else MISSING
     return option.name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from robot_learning.errors import ConfigError, unknown_name
@@ -58,21 +58,29 @@ class Mode:
     Attributes:
         options: beside `rig` and `namespace`, those of the nodes that run.
         simulated: options that only a simulated rig has.
-        required: options that may not be empty.
+        required: options that may not be empty, beside the rig.
+        rig: which one, where none is named.
     """
 
     text: str
     options: tuple[Parameter, ...] = ()
     simulated: tuple[Parameter, ...] = _SIM
     required: tuple[str, ...] = ()
+    rig: str = ""
 
     def all_options(self) -> tuple[Parameter, ...]:
         """Every option, in the order in which they are told."""
-        return (RIG, _NAMESPACE, *self.options, *self.simulated)
+        return (replace(RIG, default=self.rig), _NAMESPACE, *self.options, *self.simulated)
+
+    def may_be_left_out(self, option: Parameter) -> bool:
+        """Whether an option has a default that will do."""
+        return option.name not in self.required and (option.name != "rig" or bool(option.default))
 
 
 MODES = {
-    "sim": Mode("a simulated rig by itself: robot and cameras, commanded by whoever publishes targets"),
+    "sim": Mode(
+        "a simulated rig by itself: robot and cameras, commanded by whoever publishes targets", rig="panda_sim"
+    ),
     "teleop": Mode("robot, cameras and a person at an input device", (*_TELEOP, *_SCRIPT)),
     "collect": Mode(
         "teleop with the recorder: demonstrations into a store",
@@ -126,6 +134,19 @@ def check_options(mode: str, rig: Rig, values: Mapping[str, Value]) -> dict[str,
                     f"the option '{option.name}' is for simulated rigs; {rig.name} is not one, leave it out."
                 )
     return full
+
+
+def read_option(option: Parameter, text: str) -> Value:
+    """An option's value from text, where it comes as text.
+
+    Raises:
+        ConfigError: the text is no such value.
+    """
+    kind = type(option.default)
+    try:
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise ConfigError(f"the option '{option.name}' is {_KINDS[kind]}; got '{text}'.") from None
 
 
 def _checked(option: Parameter, value: Value) -> Value:

@@ -20,20 +20,12 @@ from robot_learning.deployment import keeper
 from robot_learning.deployment.child import Child
 from robot_learning.deployment.plan import Process, environment
 from robot_learning.deployment.restarts import Restarts
+from robot_learning.deployment.verdict import FAILED, Verdict, how, judge
 from robot_learning.output import prepare_folder
 
 PATIENCE_S = 10.0  # between the request to end and SIGKILL
-FAILED = 1
-MISTAKE = 2  # exit code of a user's mistake, which starting again does not mend
 ENDED_BY_REQUEST = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 RANK = {"commander": 0, "recorder": 1, "server": 1, "camera": 1, "robot": 2}  # who ends first
-LOSS = {
-    "robot": "there is no state and no gate any more: the arm holds only by its own controller",
-    "recorder": "an episode that was open is recovered when the recorder starts again; nothing is recorded until then",
-    "camera": "its stream is silent until it is back",
-    "server": "the policy gets no more actions; it stops by itself when it has none left",
-    "commander": "nothing commands the robot: its watchdog makes it slow down and hold",
-}
 _SERIOUS = re.compile(r"\[(WARN|ERROR|FATAL)\]")
 
 
@@ -207,34 +199,25 @@ class Supervisor:
         child.close()
         self._remember(f"-{child.pid}")
         del self._children[process.name]
-        self._log(f"{process.name} ended, {_how(code)}")
+        self._log(f"{process.name} ended, {how(code)}")
         if child.asked_ns is not None:
             if code not in ENDED_BY_REQUEST:
-                self._loud(f"{process.name} did not end well: {_how(code)}; see {self._log_of(process)}")
+                self._loud(f"{process.name} did not end well: {how(code)}; see {self._log_of(process)}")
                 self.code = self.code or FAILED
-        elif code == 0 and process.leads:
-            self.end(f"{process.name} is done")
-        elif code == 0 and process.role != "robot":
-            self._tell(f"{process.name} has ended by itself")
         else:
-            self._failed(process, code)
+            self._obey(process, judge(process, code, self._restarts[process.name]))
 
-    def _failed(self, process: Process, code: int) -> None:
-        """It ended although nobody had asked it to."""
-        if code == MISTAKE:
-            self.end(f"{process.name} refused to run; see {self._log_of(process)}", MISTAKE)
-            return
-        self._loud(f"{process.name} died, {_how(code)}: {LOSS[process.role]}. Its log: {self._log_of(process)}")
-        if self._why_ending:
-            self.code = self.code or FAILED
-            return
-        delay = self._restarts[process.name].delay_s() if process.restart == "on_failure" else None
-        if delay is None:
-            again = "is not started again" if process.restart == "never" else "failed too often"
-            self.end(f"{process.name} {again}", code if process.leads and code > 0 else FAILED)
+    def _obey(self, process: Process, verdict: Verdict) -> None:
+        if verdict.loud:
+            self._loud(f"{verdict.text}. Its log: {self._log_of(process)}")
         else:
-            self._tell(f"{process.name} starts again in {delay:.0f} s")
-            self._due[process.name] = (self._clock.now_ns() + seconds_to_ns(delay), process)
+            self._tell(verdict.text)
+        if self._why_ending and verdict.loud:
+            self.code = self.code or verdict.code or FAILED
+        elif verdict.end:
+            self.end(verdict.end, verdict.code)
+        elif verdict.delay_s is not None and not self._why_ending:
+            self._due[process.name] = (self._clock.now_ns() + seconds_to_ns(verdict.delay_s), process)
 
     def _end_next(self) -> None:
         """Ask those who are next to end; kill those who were asked too long ago."""
@@ -278,10 +261,6 @@ class Supervisor:
 
 def _nowhere(line: str) -> None:
     """Where lines go without a terminal."""
-
-
-def _how(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _terminal_settings() -> Any:

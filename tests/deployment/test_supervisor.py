@@ -14,7 +14,8 @@ from robot_learning.deployment import restarts
 from robot_learning.deployment.keeper import is_there
 from robot_learning.deployment.plan import Process
 from robot_learning.deployment.restarts import Restarts
-from robot_learning.deployment.supervisor import FAILED, MISTAKE, Supervisor
+from robot_learning.deployment.supervisor import Supervisor
+from robot_learning.deployment.verdict import FAILED, MISTAKE
 
 PATIENCE_S = 40.0  # for what surely comes on a machine with other work
 
