@@ -69,7 +69,8 @@ class Session:
     Those of the commands come only while somebody commands, so they may be silent.
 
     Attributes:
-        recording: whether an episode is open; `id`, `task` and `operator` are the last one's.
+        recording: whether an episode is open.
+        id: its id, or that of the last one.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Session:
         self._blank()
 
     def _blank(self) -> None:
-        self.id = self.task = self.operator = ""
+        self.id = ""
         self._begin_ns = 0
         self._counts: Counter[str] = Counter()
         self._refused: dict[str, Counter[str]] = {}
@@ -139,7 +140,7 @@ class Session:
         begin = self._clock.now_ns()
         id = self._recorder.start(task, operator, provenance, absent_streams=absent)
         self._blank()
-        self.id, self.task, self.operator, self.recording, self._begin_ns = id, task, operator, True, begin
+        self.id, self.recording, self._begin_ns = id, True, begin
         now = self._clock.now_ns()
         for heard in self._heard.values():
             heard.at_ns, heard.behind = now, False  # making the files may have taken a while
@@ -166,7 +167,9 @@ class Session:
         return ""
 
     def end(self, outcome: str | None, reason: str) -> Ended:
-        """End the episode and seal it. A full disk's own reason comes before the one given, without an outcome.
+        """End the episode and seal it; one without any sample is thrown away.
+
+        A full disk's own reason comes before the one given, and leaves no outcome.
 
         Raises:
             NotReady: none is being recorded.
@@ -175,6 +178,8 @@ class Session:
         status = self._recorder.status()
         if status["ended"]:
             outcome, reason = None, status["ended"]
+        if not self._counts:
+            return self.discard("held no sample and ")
         self._measure_rate(status)
         seconds = (self._clock.now_ns() - self._begin_ns) / NS_PER_S
         known = {spec.name for spec in self._contract.streams}
@@ -194,12 +199,12 @@ class Session:
         judged = outcome or "not judged"
         return Ended(self.id, outcome, reason, f"episode {self.id} is sealed: {seconds:.1f} s, {judged}, {reason}")
 
-    def discard(self) -> Ended:
+    def discard(self, why: str = "") -> Ended:
         """Throw the episode away; NotReady where there is none."""
         self._require_recording()
         self.recording = False
         self._recorder.discard()
-        return Ended("", None, "discarded", f"episode {self.id} is thrown away")
+        return Ended("", None, "discarded", f"episode {self.id} {why}is thrown away")
 
     def mark(self) -> int:
         """Remember this instant in the episode's metadata and return it [ns]; NotReady where there is none."""
@@ -290,11 +295,11 @@ class Session:
     # What is told
 
     def status(self) -> dict[str, Any]:
-        """What goes on now, as flat values: elapsed, queues, drops, disk.
+        """What goes on now, as flat values: `state` (idle or recording), elapsed, queues, drops, disk.
 
         `disk_left_s` is how long recording may go on as it did so far; absent until something was recorded.
         """
-        told: dict[str, Any] = {"recording": self.recording, "episode": self.id, "task": self.task}
+        told: dict[str, Any] = {"state": "recording" if self.recording else "idle", "episode": self.id}
         free = files.free_bytes(self._store.path)
         if self.recording:
             status = self._recorder.status()

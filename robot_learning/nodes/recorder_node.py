@@ -135,10 +135,14 @@ class RecorderNode(StationNode):
         self.set_parameters([Parameter("task", value=message.data.strip())])
 
     def _start(self) -> str:
-        task = self.param("task") or task_text(self.rig)
+        task = self._what()
         id = self._session.start(task, self.param("operator"), self._provenance(), self._intake.missing())
         self._say(f"recording episode {id}: {task}")
         return self._told
+
+    def _what(self) -> str:
+        """What the next episode is to show."""
+        return self.param("task") or task_text(self.rig)
 
     def _end(self, outcome: str | None) -> str:
         ended = self._session.end(outcome, "operator")
@@ -195,7 +199,7 @@ class RecorderNode(StationNode):
         self._told, self._level = text, level
 
     def _tell_status(self) -> None:
-        values = {"state": "recording" if self._session.recording else "idle"} | self._session.status()
+        values = self._session.status() | {"task": self._what(), "operator": self.param("operator")}
         now = self.clock.now_ns()
         for name, monitor in self.monitors.items():
             summary = monitor.summary(now)
