@@ -115,8 +115,11 @@ class PolicyNode(StationNode):
             return
         self.clear_fault("policy")
         if told != self._told:  # an age within a reason changes all the time
-            log = self.get_logger()
-            (log.warning if level == messages.WARN else log.info)(f"{mode}: {reason}" if reason else mode)
+            log, text = self.get_logger(), f"{mode}: {reason}" if reason else mode
+            if level == messages.WARN:  # rclpy allows one severity for each line of code
+                log.warning(text)
+            else:
+                log.info(text)
 
     def _timed(self, timing: ChunkTiming) -> None:
         name = f"{self.get_name()}: timing"
