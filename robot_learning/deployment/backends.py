@@ -1,14 +1,32 @@
-"""What a policy server asks for chunks."""
+"""What a policy server asks for chunks: any `Backend`; policies of checkpoints run in one of three ways.
+
+| backend   | how                                                | good for                                    |
+|-----------|----------------------------------------------------|---------------------------------------------|
+| `eager`   | PyTorch as in training                             | everything; starts at once                  |
+| `compile` | `torch.compile`, at start                          | GPUs, and CPUs where there is a C++ compiler |
+| `onnx`    | networks exported at start and run by ONNX Runtime | CPUs                                        |
+
+The sampling loop is the same in all three, so that they differ by rounding only.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 
 from robot_learning.contract import Contract
+from robot_learning.deployment.desk import expected_observation
 from robot_learning.deployment.wire import ServerInfo
+from robot_learning.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robot_learning.policies.base import Policy
+
+BackendName = Literal["eager", "compile", "onnx"]
 
 
 class Backend(Protocol):
@@ -35,3 +53,104 @@ class Backend(Protocol):
             (info.chunk_length, Da) actions from the current step on, in the contract's units.
         """
         ...
+
+
+class PolicyBackend:
+    """A policy on a device, with a noise source of its own.
+
+    Args:
+        snapshot: hash of the data that the policy was trained on.
+        seed: of the sampling noise.
+
+    Raises:
+        ConfigError: the backend can't run this policy here.
+    """
+
+    def __init__(self, policy: Policy, name: BackendName = "eager", snapshot: str = "", seed: int = 0) -> None:
+        import torch
+
+        if name not in get_args(BackendName):
+            raise ConfigError(f"a backend is one of {', '.join(get_args(BackendName))}; got '{name}'.")
+        self.contract = policy.contract
+        view, executed = policy.view, policy.executed
+        self.info = ServerInfo(
+            policy=policy.config.policy,
+            observations=view.observations,
+            actions=view.actions,
+            To=view.spec.To,
+            Tp=view.spec.Tp,
+            executed=(executed.start, executed.stop),
+            image_size=view.image_size,
+            policy_rate_hz=policy.contract.policy_rate_hz,
+            backend=name,
+            snapshot=snapshot,
+            supports_prefix=policy.supports_prefix,
+        )
+        self._device = policy.device
+        self._generator = torch.Generator().manual_seed(seed)
+        if name == "onnx":
+            from robot_learning.deployment.onnx_runtime import use_onnx
+
+            use_onnx(policy, self.blank())
+        elif name == "compile":
+            _use_compile(policy)
+        self._policy = policy.eval()
+
+    def infer(self, observation: Mapping[str, np.ndarray], prefix: np.ndarray | None, instruction: str) -> np.ndarray:
+        """See `Backend`; the instruction is not used, for these policies know one task."""
+        import torch
+
+        batch = {name: torch.from_numpy(value[None].copy()).to(self._device) for name, value in observation.items()}
+        begin = None if prefix is None else torch.from_numpy(prefix[None].copy()).float().to(self._device)
+        chunk = self._policy.predict(batch, [self._generator], begin)[0, self.info.executed[0] :]
+        return chunk.double().cpu().numpy()
+
+    def blank(self) -> dict[str, np.ndarray]:
+        """An observation of the right names, shapes and dtypes."""
+        expected = expected_observation(self.info, self.contract)
+        return {name: np.zeros(shape, dtype) for name, (dtype, shape) in expected.items()}
+
+    def warm_up(self) -> float:
+        """Predict twice on blanks, the first time for what is done once only, and return the second's time [s].
+
+        Raises:
+            ConfigError: compiling failed.
+        """
+        for _ in range(2):
+            began = time.perf_counter()
+            try:
+                self.infer(self.blank(), None, "")
+            except RuntimeError as error:
+                if self.info.backend != "compile":
+                    raise
+                first = str(error).strip().splitlines()[0]
+                raise ConfigError(
+                    f"torch.compile fails here ({first}); install a C++ compiler (apt-get install g++) "
+                    "or choose --backend onnx or eager."
+                ) from None
+        return time.perf_counter() - began
+
+
+def load_backend(checkpoint: Path | str, name: BackendName, device: str = "cpu", seed: int = 0) -> PolicyBackend:
+    """The backend for a checkpoint's policy.
+
+    Raises:
+        StoreError: missing, damaged or of another version.
+        ConfigError: the backend or the device can't be had.
+    """
+    import torch
+
+    from robot_learning.policies import checkpoint as checkpoints
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"there is no CUDA device for --device {device}; choose --device cpu.")
+    if name == "onnx" and device != "cpu":
+        raise ConfigError(f"backend onnx runs on the CPU only; got --device {device}, choose eager or compile there.")
+    record = checkpoints.describe(checkpoint)
+    return PolicyBackend(checkpoints.load(checkpoint, device=device), name, record["snapshot"], seed)
+
+
+def _use_compile(policy: Policy) -> None:
+    """Compile each network of a policy; done at the first prediction."""
+    for child in policy.children():
+        child.compile(dynamic=False)

@@ -1,7 +1,8 @@
 """CURVE keys: who may talk to a policy server that is not on the same machine, and that nobody listens in.
 
 `make_keys("keys")` makes `keys/server` for the server's machine and `keys/rig` for the rig's. Each holds one
-secret key, which stays there, and the public keys of the other side.
+secret key, which stays there, and the public keys of the other side. Where a folder of keys is asked for, that is
+either of these, or `keys` where both are on one machine.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def make_keys(folder: str | Path, client: str = "rig") -> tuple[Path, Path]:
 
 
 def secure_server(socket: zmq.Socket, folder: str | Path) -> None:
-    """Make a socket speak CURVE as the server whose keys are in `folder`; before it is bound."""
-    socket.curve_publickey, socket.curve_secretkey = _secret(Path(folder))
+    """Make a socket speak CURVE as the server whose keys are in `folder` or its `server`; before it is bound."""
+    socket.curve_publickey, socket.curve_secretkey = _secret(_server_folder(folder))
     socket.curve_server = True
 
 
@@ -69,21 +70,18 @@ def admitted(folder: str | Path) -> set[bytes]:
     Raises:
         DeploymentError: none is there.
     """
-    files = sorted((Path(folder) / CLIENTS).glob(f"*{PUBLIC}"))
+    clients = _server_folder(folder) / CLIENTS
+    files = sorted(clients.glob(f"*{PUBLIC}"))
     if not files:
-        raise DeploymentError(
-            f"{Path(folder) / CLIENTS} has no client's public key; make one: robot-learning serve --make-keys keys."
-        )
+        raise DeploymentError(f"{clients} has no client's public key; {_MAKE}")
     return {_load(file)[0] for file in files}
 
 
 def secure_client(socket: zmq.Socket, folder: str | Path) -> None:
-    """Make a socket speak CURVE as the client whose keys are in `folder`; before it connects."""
-    folder = Path(folder)
-    if (folder / CLIENTS).exists():
-        raise DeploymentError(f"{folder} holds a server's keys; a client needs its own, e.g. {folder.parent / 'rig'}.")
-    socket.curve_publickey, socket.curve_secretkey = _secret(folder)
-    socket.curve_serverkey = _load(folder / f"{SERVER}{PUBLIC}")[0]
+    """Make a socket speak CURVE as the one client whose keys are in `folder` or below; before it connects."""
+    own = _client_folder(folder)
+    socket.curve_publickey, socket.curve_secretkey = _secret(own)
+    socket.curve_serverkey = _load(own / f"{SERVER}{PUBLIC}")[0]
 
 
 def is_local(endpoint: str) -> bool:
@@ -115,6 +113,24 @@ def require_keys(endpoint: str, keys: str | Path) -> None:
         )
 
 
+def _server_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    return folder / SERVER if (folder / SERVER).is_dir() else folder
+
+
+def _client_folder(folder: str | Path) -> Path:
+    folder = Path(folder)
+    if (folder / CLIENTS).exists():
+        raise DeploymentError(
+            f"{folder} holds a server's keys; a client needs its own, such as {folder.parent / 'rig'}."
+        )
+    below = sorted(file.parent for file in folder.glob(f"*/*{SECRET}") if file.parent.name != SERVER)
+    if len(below) > 1:
+        names = ", ".join(map(str, below))
+        raise DeploymentError(f"{folder} holds the keys of several clients; name one of their folders: {names}.")
+    return below[0] if below else folder
+
+
 def _secret(folder: Path) -> tuple[bytes, bytes]:
     """Public and secret key of the one secret key file in a folder."""
     files = sorted(folder.glob(f"*{SECRET}"))
@@ -132,6 +148,4 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
     try:
         return zmq.auth.load_certificate(file)
     except (OSError, ValueError) as error:
-        raise DeploymentError(
-            f"can't read the key {file}: {error}; make keys with robot-learning serve --make-keys keys."
-        ) from None
+        raise DeploymentError(f"can't read the key {file}: {error}; {_MAKE}") from None

@@ -51,7 +51,7 @@ class DiffusionTransformer(nn.Module):
         memory = torch.cat([self.step(k)[:, None], self.observation(O)], dim=1) + self.memory_position
         memory = self.memory(self.drop(memory))
         tokens = self.drop(self.action(A_k) + self.action_position)
-        return self.head(self.decoder(tokens, memory, self.causal, self.memory_mask))
+        return self.head(self.decoder(tokens, memory, self.causal, self.memory_mask, tgt_is_causal=False))
 
 
 def _initialize(module: nn.Module) -> None:
