@@ -30,9 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--domain", type=int, default=101)
+    parser.add_argument("--folder", type=Path, help="for logs and the store, in place of a temporary one")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Station(Path(folder), options.domain) as station:
-        sys.exit(_run(station, options))
+    with tempfile.TemporaryDirectory() as temporary:
+        with Station(options.folder or Path(temporary), options.domain) as station:
+            code = _run(station, options)
+    sys.exit(code)
 
 
 def _run(station: Station, options: argparse.Namespace) -> int:

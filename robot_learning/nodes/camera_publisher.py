@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.publisher import Publisher
 
 from robot_learning.drivers.interfaces import CameraFrame
 from robot_learning.nodes import messages
@@ -58,18 +60,18 @@ class CameraPublisher:
 
     def wants_colour(self) -> bool:
         """Whether somebody listens to the colour image."""
-        return bool(self._image.get_subscription_count() or self._compressed.get_subscription_count())
+        return _heard(self._image) or _heard(self._compressed)
 
     def wants_depth(self) -> bool:
         """Whether somebody listens to the depth image."""
-        return self._depth is not None and bool(self._depth.get_subscription_count())
+        return self._depth is not None and _heard(self._depth)
 
     def prepare(self, frame: CameraFrame) -> Shot:
         """A frame as messages: what costs time, and may be done anywhere."""
         at, image, compressed, depth = frame.stamp_ns, None, None, None
-        if self._image.get_subscription_count():
+        if _heard(self._image):
             image = messages.image(at, self._frame, frame.colour)
-        if self._compressed.get_subscription_count():
+        if _heard(self._compressed):
             jpeg = simplejpeg.encode_jpeg(frame.colour, self._config.jpeg_quality, "RGB", "444")
             compressed = messages.compressed(at, self._frame, jpeg)
         if frame.depth is not None and self.wants_depth():
@@ -95,6 +97,14 @@ class CameraPublisher:
                 publisher.publish(message)
             if info is not None and info.get_subscription_count():
                 info.publish(self._about)
+
+
+def _heard(publisher: Publisher) -> bool:
+    """Whether somebody listens; nobody does once ROS has ended, which a camera's own thread may learn last."""
+    try:
+        return bool(publisher.get_subscription_count())
+    except (rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle):
+        return False
 
 
 class _OnDemand(Monitor):
