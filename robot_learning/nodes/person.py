@@ -122,8 +122,10 @@ class Person:
 
         def answered(future: Any) -> None:
             answer = future.result()
-            log = self._node.get_logger()
-            (log.info if answer.success else log.warning)(f"{word}: {answer.message}")
+            if answer.success:
+                self._node.get_logger().info(f"{word}: {answer.message}")
+            else:  # a line of its own: rclpy allows each line of code one severity
+                self._node.get_logger().warning(f"{word}: {answer.message}")
 
         client.call_async(Trigger.Request()).add_done_callback(answered)
 

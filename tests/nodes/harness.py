@@ -103,11 +103,15 @@ class Graph:
             command += ["-p", f"{key}:={text}"]
         return self.spawn(command, name or module.rsplit(".", 1)[-1], env)
 
-    def spawn(self, command: list[str], name: str, env: dict[str, str] | None = None) -> Process:
+    def spawn(
+        self, command: list[str], name: str, env: dict[str, str] | None = None, stdin: int | None = None
+    ) -> Process:
         """Start any command with this graph's environment."""
         log = self.folder / f"{name}-{len(self.processes)}.log"
         with open(log, "w") as out:
-            popen = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=self.env | (env or {}))
+            popen = subprocess.Popen(
+                command, stdin=stdin, stdout=out, stderr=subprocess.STDOUT, env=self.env | (env or {})
+            )
         process = Process(name, popen, log)
         self.processes.append(process)
         return process

@@ -1,0 +1,139 @@
+"""A person at a keyboard, on a real graph: a pseudo-terminal in place of hers, real targets, the simulated robot."""
+
+import os
+import pty
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed: pip install robot_learning[ros]")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+
+from robot_learning.nodes import messages
+from robot_learning.nodes.qos import profile
+from robot_learning.rig import rig_folder
+
+NS = "/panda_sim"
+
+
+def patient(folder):
+    """The simulated rig with more patience: other tests' load must not look like an operator's silence."""
+    text = (rig_folder() / "panda_sim.yaml").read_text()
+    text = text.replace("timeout_s: 0.2", "timeout_s: 1.5").replace("command_age_max_s: 0.2", "command_age_max_s: 1.5")
+    path = folder / "patient.yaml"
+    path.write_text(text)
+    return path
+
+
+class Operator:
+    """Hands on a keyboard, and eyes on the rig."""
+
+    def __init__(self, graph, rig):
+        self.graph = graph
+        self.typing, end = pty.openpty()
+        command = [sys.executable, "-m", "robot_learning.nodes.teleop_node", "--ros-args", "-r", f"__ns:={NS}"]
+        self.teleop = graph.spawn([*command, "-p", f"rig:={rig}", "-p", "device:=keyboard"], "teleop", stdin=end)
+        os.close(end)
+        self.targets = graph.collect(JointState, f"{NS}/robot/target")
+        self.poses = graph.collect(PoseStamped, f"{NS}/robot/ee_pose")
+        self.twists = graph.collect(TwistStamped, f"{NS}/teleop/twist")
+        self.words = graph.collect(String, f"{NS}/recorder/command")
+        self.dead_man = graph.collect(Bool, f"{NS}/teleop/dead_man", profile("latched"))
+        self.gate = graph.collect(DiagnosticStatus, f"{NS}/robot/gate", profile("latched"))
+
+    def press(self, keys):
+        os.write(self.typing, keys.encode())
+
+    def hold_until(self, key, condition):
+        """Let a key repeat until something has come of it; let it go now and then, as a person would."""
+
+        def repeated():
+            if time.monotonic() % 3 < 2:
+                self.press(key)
+            return condition()
+
+        self.graph.until(repeated)
+
+    @property
+    def state(self):
+        """The gate's."""
+        return messages.values_of(self.gate[-1])["state"] if self.gate else ""
+
+    @property
+    def x(self):
+        """Of the tool [m]."""
+        return self.poses[-1].pose.position.x
+
+    @property
+    def moving(self):
+        return bool(self.twists) and self.twists[-1].twist.linear.x != 0
+
+
+@pytest.fixture
+def operator(graph, tmp_path):
+    rig = patient(tmp_path)
+    graph.start("robot_learning.nodes.sim_node", name="robot", namespace=NS, rig=rig, cameras=False)
+    made = Operator(graph, rig)
+    graph.until(lambda: made.poses and made.gate and "ready" in made.teleop.log)
+    yield made
+    if made.typing >= 0:
+        os.close(made.typing)
+
+
+def test_a_held_key_moves_the_tool_letting_it_go_holds_it_and_a_closed_terminal_stops_the_robot(operator):
+    begin, until = operator.x, operator.graph.until
+    assert not operator.targets  # nothing before the dead-man was held
+    operator.hold_until("w", lambda: operator.x > begin + 0.05)
+    assert any(m.data for m in operator.dead_man)
+    until(lambda: not operator.dead_man[-1].data and not operator.moving)
+    count = len(operator.targets)
+    until(lambda: len(operator.targets) > count + 25)  # the target at rest goes on
+    assert operator.state == "active"
+    assert operator.targets[-1].position[0] == operator.targets[-10].position[0]
+
+    until(lambda: operator.graph.node.count_publishers(f"{NS}/recorder/command"))
+    operator.press("\ry")
+    until(lambda: len(operator.words) == 2)
+    assert [m.data for m in operator.words] == ["start", "success"]
+
+    os.close(operator.typing)
+    operator.typing = -1
+    until(lambda: operator.state == "stopped")
+    assert "watchdog" in operator.gate[-1].message
+    assert "terminal is closed" in operator.teleop.log
+    assert operator.teleop.popen.poll() is None  # it stays, and /diagnostics says what is wrong
+
+
+def test_space_stops_the_robot_and_c_recovers_it_then_it_begins_where_it_is(operator):
+    begin, until = operator.x, operator.graph.until
+    operator.hold_until("w", lambda: operator.x > begin + 0.02)
+    operator.press(" ")
+    until(lambda: operator.state == "stopped")
+    until(lambda: "the robot is stopped: stop" in operator.teleop.log)
+
+    def recovered():
+        if operator.graph.node.get_clock().now().nanoseconds // 200_000_000 % 2:
+            operator.press("c")  # refused while the robot still moves
+        return operator.state == "inactive"
+
+    until(recovered)
+    count, begin = len(operator.targets), operator.x
+    operator.hold_until("s", lambda: len(operator.targets) > count)
+    assert abs(operator.targets[count].position[0] - begin) < 0.02
+    operator.hold_until("s", lambda: operator.x < begin - 0.02)
+
+
+def test_without_a_terminal_teleop_refuses_in_a_sentence_and_ends(graph):
+    teleop = graph.spawn(
+        [sys.executable, "-m", "robot_learning.nodes.teleop_node", "--ros-args", "-p", "rig:=panda_sim"],
+        "teleop", stdin=os.open(os.devnull, os.O_RDONLY),
+    )  # fmt: skip
+    graph.until(lambda: teleop.popen.poll() is not None)
+    assert teleop.popen.returncode == 2
+    assert "reads a terminal" in teleop.log
+    assert "Traceback" not in teleop.log
