@@ -46,13 +46,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--stops", type=int, default=20, help="of each kind")
     parser.add_argument("--cameras", choices=("pattern", "mujoco"), default="pattern")
-    parser.add_argument("--domain", type=int, default=101)
+    parser.add_argument("--domain", type=int, default=101, help="ROS domain; nothing else may run in it")
     parser.add_argument("--folder", type=Path, help="for logs and the store, in place of a temporary one")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        with Station(options.folder or Path(temporary), options.domain) as station:
-            code = _run(station, options)
+    os.environ["ROS_DOMAIN_ID"] = str(options.domain)
+    with tempfile.TemporaryDirectory() as temporary, Station(options.folder or Path(temporary)) as station:
+        code = _run(station, options)
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ with 1 where a sample is missing that no count accounts for, or where a process 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -29,12 +30,12 @@ SETTLED = 0.1
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--domain", type=int, default=101)
+    parser.add_argument("--domain", type=int, default=101, help="ROS domain; nothing else may run in it")
     parser.add_argument("--folder", type=Path, help="for logs and the store, in place of a temporary one")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        with Station(options.folder or Path(temporary), options.domain) as station:
-            code = _run(station, options)
+    os.environ["ROS_DOMAIN_ID"] = str(options.domain)
+    with tempfile.TemporaryDirectory() as temporary, Station(options.folder or Path(temporary)) as station:
+        code = _run(station, options)
     sys.exit(code)
 
 

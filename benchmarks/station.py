@@ -56,19 +56,13 @@ class Usage:
 
 @dataclass
 class Station:
-    """Processes and an observing node; a context manager.
-
-    Args:
-        domain: the ROS domain; nothing else may run in it.
-    """
+    """Processes and an observing node; a context manager. `folder` is for logs."""
 
     folder: Path
-    domain: int
     running: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     def __enter__(self) -> Station:
-        os.environ |= {"ROS_DOMAIN_ID": str(self.domain), "OMP_NUM_THREADS": "1"}
-        os.environ |= environment(os.environ)
+        os.environ |= {"OMP_NUM_THREADS": "1"} | environment(os.environ)
         rclpy.init()
         self.node = Node("benchmark")
         self._executor = SingleThreadedExecutor()
