@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
-from station import Station, write_rig
+from station import STATE_HZ, Station, write_rig
 
 from robot_learning.data.store import Store
 from robot_learning.data.validation import check
@@ -39,6 +39,7 @@ STOP_P99 = 50.0  # from the call to zero commanded velocity, beyond the decelera
 TICK_MS = 10.0
 _BURN = "while True: pass"
 _MOVING_RAD_S, _STILL_RAD_S = 0.05, 1e-9
+_AT_REST = 40  # states in a row without commanded velocity
 
 
 def main() -> None:
@@ -137,18 +138,20 @@ def _run(station: Station, options: argparse.Namespace) -> int:
 
 
 def _stops(station: Station, ns: str, count: int, desired: list[tuple[int, float]]) -> list[float]:
-    """Times from calling ~/stop to zero commanded velocity [ms], each from a moving arm."""
-    times = []
-    for k in range(count):
+    """Times from calling ~/stop to the end of commanded motion [ms], each from a moving arm."""
+    times: list[float] = []
+    while len(times) < count:
         desired.clear()
         station.until(lambda: desired and desired[-1][1] > _MOVING_RAD_S, 30, "motion")
-        station.spin(0.1 + 0.037 * (k % 10))  # stops fall anywhere in the robot's and the policy's periods
-        station.until(lambda: desired[-1][1] > _MOVING_RAD_S, 30, "motion")
+        station.spin(0.1 + 0.037 * (len(times) % 10))  # stops fall anywhere in the robot's and the policy's periods
         called = time.time_ns()
         if not station.call(f"{ns}/robot/stop").success:
             sys.exit("the stop was refused")
-        station.until(lambda: desired[-1][1] < _STILL_RAD_S, 10, "the stop")
-        times.append((next(t for t, speed in desired if t >= called and speed < _STILL_RAD_S) - called) / 1e6)
+        station.until(lambda: all(v < _STILL_RAD_S for _, v in desired[-_AT_REST:]), 10, "the stop")
+        at_call = [speed for stamp, speed in desired if stamp < called][-1]
+        moving = [stamp for stamp, speed in desired if stamp >= called and speed >= _STILL_RAD_S]
+        if at_call > _MOVING_RAD_S and moving:  # else it happened to stand, and there was nothing to stop
+            times.append((moving[-1] - called) / 1e6 + 1000 / STATE_HZ)
         station.insist(f"{ns}/robot/recover")
         station.insist(f"{ns}/policy/start")
     return times
