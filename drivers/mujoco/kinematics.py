@@ -37,6 +37,10 @@ class Kinematics:
         low, high = rig.limits.joint_position_min_rad, rig.limits.joint_position_max_rad
         return cls(np.array(rig.robot.home_joint_position_rad), np.array(low), np.array(high))
 
+    def twin(self) -> Kinematics:
+        """Another like this one, for another thread."""
+        return Kinematics(self._home, self._low, self._high)
+
     def forward(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tool position (3,) [m] and rotation (3, 3) at joints (7,) [rad], base frame."""
         self._data.qpos[:_N] = q

@@ -107,6 +107,7 @@ class RealTimePanda:
         self.time = RealTime(self.world, clock)
         self.panda = MujocoPanda(rig, self.world)
         self.kinematics = self.panda.kinematics
+        self._observers = self.kinematics.twin()
         self.heard: Callable[[RobotState], None] = lambda state: None
         home = np.array(rig.robot.home_joint_position_rad)
         self._place = place or (lambda panda: panda.place(home))
@@ -130,6 +131,10 @@ class RealTimePanda:
 
     def stop(self) -> None:
         self.panda.stop()
+
+    def jacobian(self, joint_position: np.ndarray) -> np.ndarray:
+        """Of the tool, (6, 7) at joints (7,), linear part first; for one thread, which need not be that of commands."""
+        return self._observers.jacobian(joint_position)
 
     def disconnect(self) -> None:
         """Brake, and let the world stand once it has."""

@@ -11,14 +11,14 @@ from robot_learning.errors import unknown_name
 from robot_learning.nodes import declarations as declared
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode, run
-from robot_learning.nodes.camera_publisher import CameraPublisher, Shot
-from robot_learning.nodes.outbox import Outbox
+from robot_learning.nodes.camera_publisher import CameraPublisher
+from robot_learning.nodes.outbox import Notices, Outbox
 
 _QUEUED = 4  # frames; more would only be late
 
 
 class CameraNode(StationNode):
-    """Any camera; a thread reads it, the executor publishes."""
+    """Any camera; one thread reads it, another publishes."""
 
     declaration = declared.CAMERA
     _reader: CameraReader | None = None
@@ -31,9 +31,9 @@ class CameraNode(StationNode):
         camera = make_camera(name, config, self.clock)
         camera.connect()
         self._camera = CameraPublisher(self, "~/", name, config, camera.intrinsics())
-        self._shots: Outbox[Shot] = Outbox(self, self._publish, _QUEUED)
-        self._troubles: Outbox[str] = Outbox(self, self._tell_trouble, 10)
-        self._reader = CameraReader(camera, self._prepare, self._troubles.put)
+        self._frames: Outbox[CameraFrame] = Outbox(self, "frames", self._publish, _QUEUED)
+        self._troubles: Notices[str] = Notices(self, self._tell_trouble)
+        self._reader = CameraReader(camera, self._frames.put, self._troubles.put)
         self._reader.begin()
 
     def activate(self) -> None:
@@ -42,14 +42,11 @@ class CameraNode(StationNode):
     def close(self) -> None:
         if self._reader is not None:
             self._reader.end()
+            self._frames.close()
 
-    def _prepare(self, frame: CameraFrame) -> None:
-        """In the reader's thread."""
-        self._shots.put(self._camera.prepare(frame))
-
-    def _publish(self, shot: Shot) -> None:
+    def _publish(self, frame: CameraFrame) -> None:
         if self.active:
-            self._camera.publish(shot)
+            self._camera.publish(frame)
 
     def _tell_trouble(self, text: str) -> None:
         if text:
@@ -61,7 +58,7 @@ class CameraNode(StationNode):
     def diagnose(self) -> list[DiagnosticStatus]:
         if self._reader is None:
             return []
-        dropped, reconnections = self._shots.dropped, self._reader.reconnections
+        dropped, reconnections = self._frames.dropped, self._reader.reconnections
         text = f"{dropped} frames were dropped before they could be published" if dropped else "ok"
         values = {"dropped": dropped, "reconnections": reconnections}
         return [messages.status(f"{self.get_name()}: queue", messages.WARN if dropped else messages.OK, text, values)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -17,20 +17,8 @@ from robot_learning.nodes.state_publisher import stamp
 from robot_learning.rig import CameraConfig
 
 
-class Shot(NamedTuple):
-    """One frame as messages, ready to be published; None: nobody listens."""
-
-    stamp_ns: int
-    sequence: int
-    image: Any
-    compressed: Any
-    depth: Any
-
-
 class CameraPublisher:
-    """One camera of a node.
-
-    `prepare` belongs to the camera's thread and does the work; `publish` to the executor's.
+    """One camera of a node. What nobody listens to is neither made nor published.
 
     Args:
         prefix: of the declared topic names, such as `~/` or `{camera}/`.
@@ -48,11 +36,11 @@ class CameraPublisher:
         self._node, self._config, self._frame = node, config, f"{name}_optical"
         self._image = advertise("color/image_raw")
         self._compressed = advertise("color/image_raw/compressed")
-        self._info = advertise("color/camera_info")
-        self._depth = self._depth_info = None
+        self._infos = [advertise("color/camera_info")]
+        self._depth = None
         if config.depth:
             self._depth = advertise("aligned_depth_to_color/image_raw")
-            self._depth_info = advertise("aligned_depth_to_color/camera_info")
+            self._infos.append(advertise("aligned_depth_to_color/camera_info"))
         self._about = messages.camera_info(0, self._frame, config.width_px, config.height_px, matrix)
         monitor = _OnDemand(name, config.rate_hz, self) if on_demand else Monitor(name, config.rate_hz)
         self._monitor = node.monitors[name] = monitor
@@ -66,36 +54,26 @@ class CameraPublisher:
         """Whether somebody listens to the depth image."""
         return self._depth is not None and _heard(self._depth)
 
-    def prepare(self, frame: CameraFrame) -> Shot:
-        """A frame as messages: what costs time, and may be done anywhere."""
-        at, image, compressed, depth = frame.stamp_ns, None, None, None
-        if _heard(self._image):
-            image = messages.image(at, self._frame, frame.colour)
-        if _heard(self._compressed):
-            jpeg = simplejpeg.encode_jpeg(frame.colour, self._config.jpeg_quality, "RGB", "444")
-            compressed = messages.compressed(at, self._frame, jpeg)
-        if frame.depth is not None and self.wants_depth():
-            depth = messages.image(at, self._frame, frame.depth)
-        return Shot(at, frame.sequence, image, compressed, depth)
-
     def forget(self) -> None:
         """What was not published until now is no loss."""
         self._last = None
 
-    def publish(self, shot: Shot) -> None:
-        """Publish what was prepared, and count what the camera dropped before it."""
-        missing = 0 if self._last is None else max(0, shot.sequence - self._last - 1)
-        self._last = shot.sequence
-        self._monitor.saw(shot.stamp_ns, self._node.clock.now_ns(), missing)
-        stamp(self._about, shot.stamp_ns)
-        for publisher, message, info in (
-            (self._image, shot.image, self._info),
-            (self._compressed, shot.compressed, None),
-            (self._depth, shot.depth, self._depth_info),
-        ):
-            if publisher is not None and message is not None:
-                publisher.publish(message)
-            if info is not None and info.get_subscription_count():
+    def publish(self, frame: CameraFrame) -> None:
+        """Publish a frame, and count what the camera dropped before it."""
+        at = frame.stamp_ns
+        missing = 0 if self._last is None else max(0, frame.sequence - self._last - 1)
+        self._last = frame.sequence
+        self._monitor.saw(at, self._node.clock.now_ns(), missing)
+        if _heard(self._image):
+            self._image.publish(messages.image(at, self._frame, frame.colour))
+        if _heard(self._compressed):
+            jpeg = simplejpeg.encode_jpeg(frame.colour, self._config.jpeg_quality, "RGB", "444")
+            self._compressed.publish(messages.compressed(at, self._frame, jpeg))
+        if self._depth is not None and frame.depth is not None and self.wants_depth():
+            self._depth.publish(messages.image(at, self._frame, frame.depth))
+        stamp(self._about, at)
+        for info in self._infos:
+            if _heard(info):
                 info.publish(self._about)
 
 

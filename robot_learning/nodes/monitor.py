@@ -1,4 +1,7 @@
-"""How well a topic comes in: rate, jitter, age, holes. Plain Python; `/diagnostics` shows it."""
+"""How well a topic comes in: rate, jitter, age, holes. Plain Python; `/diagnostics` shows it.
+
+One thread may feed a monitor while another reads it.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +57,9 @@ class Monitor:
 
     def summary(self, now_ns: int) -> dict[str, float | int | str]:
         """Rate [Hz], jitter [ms] (standard deviation of the period), age [ms] of stamps at reception, counts."""
-        received = np.array([r for r, _ in self._times if r > now_ns - 5 * NS_PER_S], dtype=np.int64)
-        ages = np.array([r - s for r, s in self._times], dtype=np.int64)
+        times = list(self._times)
+        received = np.array([r for r, _ in times if r > now_ns - 5 * NS_PER_S], dtype=np.int64)
+        ages = np.array([r - s for r, s in times], dtype=np.int64)
         periods = np.diff(received) / NS_PER_S
         return {
             "rate_hz": round(float(1 / periods.mean()), 2) if len(periods) and periods.mean() > 0 else 0.0,

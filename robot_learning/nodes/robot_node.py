@@ -24,13 +24,13 @@ from robot_learning.nodes import declarations as declared
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode, run
 from robot_learning.nodes.messages import BadMessage
-from robot_learning.nodes.outbox import Outbox
+from robot_learning.nodes.outbox import Notices, Outbox
 from robot_learning.nodes.state_publisher import BASE, StatePublisher
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
 from robot_learning.topics import GRIPPER, action_names
 
 _POLLS_PER_TIMEOUT = 10
-_QUEUED_S = 2.0  # of states, should the executor be held up
+_QUEUED_S = 2.0  # of states, should publishing be held up
 
 
 class RobotNode(StationNode):
@@ -46,8 +46,8 @@ class RobotNode(StationNode):
         self.robot = self.make_robot()
         self._ending = threading.Event()
         rate = self.rig.robot.state_rate_hz
-        self._state = StatePublisher(self, getattr(self.robot, "kinematics", None))
-        self._states: Outbox[Any] = Outbox(self, self.publish_state, round(_QUEUED_S * rate))
+        self._state = StatePublisher(self, getattr(self.robot, "jacobian", None))
+        self._states: Outbox[Any] = Outbox(self, "states", self.publish_state, round(_QUEUED_S * rate))
         self._names = action_names(self.rig)
         self._action = {stage: self.advertise(f"~/{stage}") for stage in ("commanded", "gated", "executed")}
         self._gate = self.advertise("~/gate")
@@ -63,7 +63,7 @@ class RobotNode(StationNode):
         self.serve("~/home", self._home)
         self._motion_timer = self.create_timer(1 / self.rig.policy.rate_hz, self._tick)
         self._motion_timer.cancel()
-        self._alarm: Outbox[None] = Outbox(self, lambda _: self.tell_gate(), 1)
+        self._alarm: Notices[None] = Notices(self, lambda _: self.tell_gate())
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def activate(self) -> None:
@@ -80,6 +80,7 @@ class RobotNode(StationNode):
             self.helm.stop("the node ended")
             self._ending.set()
             self.robot.disconnect()
+            self._states.close()
 
     def time_jumped(self, delta_ns: int) -> None:
         self.helm.time_jumped()
@@ -92,7 +93,7 @@ class RobotNode(StationNode):
         self._states.put(state)
 
     def publish_state(self, item: Any) -> None:
-        """What `hear` put into the queue, in the executor's thread."""
+        """What `hear` put into the queue, in the outbox's thread."""
         if self.active:
             self._state.publish(item)
 

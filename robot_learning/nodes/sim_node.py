@@ -23,8 +23,8 @@ from robot_learning.errors import ConfigError  # noqa: E402
 from robot_learning.nodes import declarations as declared  # noqa: E402
 from robot_learning.nodes import messages  # noqa: E402
 from robot_learning.nodes.base import run  # noqa: E402
-from robot_learning.nodes.camera_publisher import CameraPublisher, Shot  # noqa: E402
-from robot_learning.nodes.outbox import Outbox  # noqa: E402
+from robot_learning.nodes.camera_publisher import CameraPublisher  # noqa: E402
+from robot_learning.nodes.outbox import Notices, Outbox  # noqa: E402
 from robot_learning.nodes.robot_node import RobotNode  # noqa: E402
 from robot_learning.nodes.state_publisher import BASE, Joint  # noqa: E402
 from robot_learning.sim.panda_start import place_start  # noqa: E402
@@ -59,7 +59,7 @@ class SimNode(RobotNode):
             for name, stream in task.streams.items()
         }
         self._success = self.advertise("~/success")
-        self._verdicts: Outbox[int] = Outbox(self, self._tell_success, 10)
+        self._verdicts: Notices[int] = Notices(self, self._tell_success)
         self._resets = 0
         if self.param("cameras") and rig.rendered_cameras:
             self._open_studio()
@@ -70,6 +70,7 @@ class SimNode(RobotNode):
         super().close()
         if self._studio is not None:
             self._studio.close()
+            self._frames.close()
 
     # States and objects
 
@@ -113,8 +114,8 @@ class SimNode(RobotNode):
 
     def _open_studio(self) -> None:
         cameras = self.rig.rendered_cameras
-        self._shots: Outbox[tuple[CameraPublisher, Shot]] = Outbox(self, self._publish_shot, _FRAMES)
-        studio = self._studio = Studio(cameras, self._robot.time, self._wanted, self._develop)
+        self._frames: Outbox[tuple[str, CameraFrame]] = Outbox(self, "frames", self._publish_frame, _FRAMES)
+        studio = self._studio = Studio(cameras, self._robot.time, self._wanted, lambda *frame: self._frames.put(frame))
         self._cameras = {
             name: CameraPublisher(self, "{camera}/", name, config, studio.intrinsics(name), on_demand=True)
             for name, config in cameras.items()
@@ -125,15 +126,10 @@ class SimNode(RobotNode):
         camera = self._cameras[name]
         return Wanted(self.active and camera.wants_colour(), self.active and camera.wants_depth())
 
-    def _develop(self, name: str, frame: CameraFrame) -> None:
-        """In the studio's thread."""
-        camera = self._cameras[name]
-        self._shots.put((camera, camera.prepare(frame)))
-
-    def _publish_shot(self, item: tuple[CameraPublisher, Shot]) -> None:
-        camera, shot = item
+    def _publish_frame(self, item: tuple[str, CameraFrame]) -> None:
+        name, frame = item
         if self.active:
-            camera.publish(shot)
+            self._cameras[name].publish(frame)
 
     def diagnose(self) -> list[DiagnosticStatus]:
         lines = super().diagnose()
@@ -146,7 +142,7 @@ class SimNode(RobotNode):
         values: dict[str, Any] = {"worst_lag_s": round(lag, 4), "jumps": time.jumps}
         if self._studio is not None:
             values |= {f"not_rendered.{name}": count for name, count in self._studio.missed.items()}
-            values["frames_dropped"] = self._shots.dropped
+            values["frames_dropped"] = self._frames.dropped
         level = messages.WARN if late else messages.OK
         return [*lines, messages.status(f"{self.get_name()}: simulation", level, text, values)]
 

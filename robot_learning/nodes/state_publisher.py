@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,11 @@ class StatePublisher:
     """Publishes what somebody listens to, for making a message costs more than asking.
 
     Args:
-        kinematics: gives `jacobian(q)`, (6, J); None: no tool velocity and no wrench.
+        jacobian: of the tool, (6, J) at joints (J,), linear part first; None: no tool velocity and no wrench.
     """
 
-    def __init__(self, node: StationNode, kinematics: Any) -> None:
-        self._node, self._kinematics = node, kinematics
+    def __init__(self, node: StationNode, jacobian: Callable[[np.ndarray], np.ndarray] | None) -> None:
+        self._node, self._jacobian = node, jacobian
         self._joint_states = Joint(node.advertise("joint_states"), node.rig.robot.joint_names)
         self._desired = Joint(node.advertise("~/desired_joint_states"), node.rig.robot.joint_names)
         self._gripper = Joint(node.advertise("~/gripper"), [GRIPPER])
@@ -54,9 +54,9 @@ class StatePublisher:
             q.w, q.x, q.y, q.z = state.ee_orientation.tolist()
             self._pose.publish(message)
         twist, wrench = self._twist.get_subscription_count(), self._wrench.get_subscription_count()
-        if self._kinematics is None or not (twist or wrench):
+        if self._jacobian is None or not (twist or wrench):
             return
-        jacobian = self._kinematics.jacobian(state.joint_position)
+        jacobian = self._jacobian(state.joint_position)
         if twist:
             velocity = jacobian @ state.joint_velocity
             _send(self._twist, self._twist_message, state.stamp_ns, self._twist_message.twist, velocity)
