@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from fake_server import FakeServer
+from serving import OBSERVATION, PATIENCE_S, small_contract, until
 
 from robot_learning.clock import FakeClock
-from robot_learning.contract import Contract, Feature, StreamSpec
 from robot_learning.deployment.client import PolicyClient, PolicyFault
 from robot_learning.errors import DeploymentError
-
-PATIENCE_S = 30.0
-
-
-def small_contract(robot="arm", unit="rad"):
-    streams = (
-        StreamSpec(name="joints", shape=(3,), dtype="float64", unit=unit, rate_hz=20),
-        StreamSpec(name="action_gated", shape=(2,), dtype="float64", unit="m", rate_hz=20),
-    )
-    features = (
-        Feature(name="joints", stream="joints", role="observation", alignment="previous", max_age_s=0.1),
-        Feature(name="action", stream="action_gated", role="action", alignment="previous", max_age_s=0.1),
-    )
-    return Contract(rig="toy", robot=robot, policy_rate_hz=20, streams=streams, features=features)
-
-
-OBSERVATION = {"joints": np.zeros((2, 3))}
-
-
-def until(client, condition=lambda reply: reply is not None):
-    """Poll until the condition holds of what `poll` gives."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        reply = client.poll()
-        if condition(reply):
-            return reply
-        time.sleep(0.002)
-    raise AssertionError("it did not come")
 
 
 @pytest.fixture(scope="module")
