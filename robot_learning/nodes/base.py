@@ -262,7 +262,7 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
             executor.add_node(node)
             if node.param("autostart") and not node.start():
                 node.end(UserError.exit_code)  # nobody is there to try again; the fault has been told
-            executor.spin()
+            _spin(executor)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except UserError as error:
@@ -275,3 +275,12 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
             node.finish()
             code = code or node.exit_code
     sys.exit(code)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    """Spin until a signal. What rclpy was just doing when the signal came may fail in ways of its own."""
+    try:
+        executor.spin()
+    except Exception:
+        if executor.context.ok():
+            raise

@@ -52,10 +52,9 @@ class Task:
 
     def draw(self, rng: np.random.Generator, low: ArrayLike, high: ArrayLike) -> np.ndarray:
         """Somewhere in the box from `low` to `high`, shrunk to `spread` about its centre."""
-        if self.spread == 1.0:
-            return np.asarray(rng.uniform(low, high))
         a, b = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-        return (a + b) / 2 + self.spread * (np.asarray(rng.uniform(a, b)) - (a + b) / 2)
+        drawn = np.asarray(rng.uniform(a, b))
+        return drawn if self.spread == 1.0 else (a + b) / 2 + self.spread * (drawn - (a + b) / 2)
 
     def objects_xml(self) -> str:
         """MJCF of what is on the table."""
