@@ -92,9 +92,9 @@ def environment(present: Mapping[str, str]) -> dict[str, str]:
     """
     wanted = {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     if present.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST") == "LOCALHOST":
-        profile = str(Path(nodes.__path__[0]) / "fastdds.xml")
-        # Its name until Jazzy, and since.
-        wanted |= {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, "FASTDDS_DEFAULT_PROFILES_FILE": profile}
+        jazzy = present.get("ROS_DISTRO") == "jazzy"
+        variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if jazzy else "FASTDDS_DEFAULT_PROFILES_FILE"
+        wanted[variable] = str(Path(nodes.__path__[0]) / "fastdds.xml")
     return {name: value for name, value in wanted.items() if name not in present}
 
 
@@ -175,7 +175,7 @@ class _Plan:
         checkpoint, endpoint = str(self.value["checkpoint"]), str(self.value["server"] or self.rig.server.endpoint)
         found = []
         if checkpoint:
-            arguments = [checkpoint, "--endpoint", endpoint, "--backend", str(self.value["backend"])]
+            arguments = ["--checkpoint", checkpoint, "--endpoint", endpoint, "--backend", str(self.value["backend"])]
             if self.rig.server.keys:
                 arguments += ["--keys", self.rig.server.keys]
             found.append(

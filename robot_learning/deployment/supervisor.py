@@ -186,7 +186,7 @@ class Supervisor:
         for line in lines:
             if child.process.name == self._blocking and line.startswith(child.process.ready or ""):
                 self._blocking = None
-            if not self._quiet or _SERIOUS.search(line):
+            if not self._quiet or child.process.terminal or _SERIOUS.search(line):
                 self._say(f"{child.process.name:<{self._width}} | {line}")
         if not more and child.pipe in self._selector.get_map():
             self._selector.unregister(child.pipe)

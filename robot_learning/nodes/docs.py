@@ -81,8 +81,8 @@ carries whole frames through shared memory, speaks to this machine only and is t
 _ENVIRONMENT_WHY = {
     "RMW_IMPLEMENTATION": "the middleware that all of this is tested with",
     "ROS_AUTOMATIC_DISCOVERY_RANGE": "nobody else's nodes on the network are heard, nor hear ours",
-    "FASTDDS_DEFAULT_PROFILES_FILE": "frames larger than Fast DDS's default segment arrive whole",
-    "FASTRTPS_DEFAULT_PROFILES_FILE": "the same, under its name until Jazzy",
+    "FASTDDS_DEFAULT_PROFILES_FILE": "frames larger than Fast DDS's default segment arrive whole; on Jazzy its name "
+    "is FASTRTPS_DEFAULT_PROFILES_FILE",
 }
 
 _STREAMS = """\

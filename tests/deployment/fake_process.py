@@ -1,15 +1,18 @@
 """A stand-in for a node: says that it runs, then does what its arguments say.
 
-`--exit N` ends at once, `--stubborn` ignores SIGTERM, `--child` starts a process of its own, `--say TEXT` prints.
+`--exit N` ends at once, `--stubborn` ignores SIGTERM, `--child` starts a process of its own, `--say TEXT` prints,
+`--keys` reads keys from the terminal.
 The file named by FAKE_EVENTS gets one line for each start and each orderly end.
 """
 
 import argparse
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+import tty
 from pathlib import Path
 
 arguments = argparse.ArgumentParser()
@@ -21,6 +24,7 @@ arguments.add_argument("--after", type=float, default=0.0)
 arguments.add_argument("--say", default="")
 arguments.add_argument("--stubborn", action="store_true")
 arguments.add_argument("--child", action="store_true")
+arguments.add_argument("--keys", action="store_true", help="reads keys from the terminal, and leaves it without echo")
 given = arguments.parse_args()
 
 
@@ -51,5 +55,9 @@ if given.exit is not None:
     sys.exit(given.exit)
 if given.first_exit is not None and first:
     sys.exit(given.first_exit)
+if given.keys:
+    tty.setcbreak(0)
 while True:
+    if given.keys and select.select([0], [], [], 0.05)[0]:
+        print(f"key {os.read(0, 1).decode()}", file=sys.stderr, flush=True)
     time.sleep(0.05)

@@ -1,9 +1,12 @@
 """The supervisor with small stand-in processes: order, restarts, losses, ends, nothing left behind."""
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -209,11 +212,17 @@ def test_a_terminal_that_goes_away_ends_everything_in_order(station):
 
 RUN = """
 import sys
+sys.argv, terminal = [a for a in sys.argv if a != "terminal"], "terminal" in sys.argv
+if terminal:
+    import fcntl, termios
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from robot_learning.deployment.plan import Process
 from robot_learning.deployment.supervisor import Supervisor
 def fake(name, role, *more):
     return Process(name, role, "fake", "fake_process", arguments=(name, *more))
-processes = [fake("robot", "robot"), fake("front", "camera", "--child", *sys.argv[2:]), fake("teleop", "commander")]
+teleop = Process("teleop", "commander", "fake", "fake_process", terminal=terminal,
+                 arguments=("teleop", *["--keys"] * terminal))
+processes = [fake("robot", "robot"), fake("front", "camera", "--child", *sys.argv[2:]), teleop]
 sys.exit(Supervisor(processes, sys.argv[1], patience_s=2.0, say=lambda line: print(line, flush=True)).run())
 """
 
@@ -248,6 +257,38 @@ def test_a_second_signal_kills_what_does_not_end(station):
     said, _ = popen.communicate(timeout=PATIENCE_S)
     assert popen.returncode == FAILED
     assert "everything is killed" in said
+
+
+def test_a_process_that_reads_keys_has_the_terminal_and_ctrl_c_still_ends_all_in_order(station):
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    command = [sys.executable, "-c", RUN, str(station.folder / "logs"), "terminal"]
+    popen = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    said = b""
+
+    def until(text):
+        nonlocal said
+        end = time.monotonic() + PATIENCE_S
+        while text not in said:
+            assert time.monotonic() < end, said
+            if select.select([master], [], [], 0.05)[0]:
+                said += os.read(master, 4096)
+
+    until(b"teleop runs")
+    while not (station.folder / "logs" / "front.log").read_text().count("front runs"):
+        time.sleep(0.05)
+    while termios.tcgetattr(slave)[3] & termios.ECHO:
+        time.sleep(0.05)
+    os.write(master, b"w")
+    until(b"key w")
+    os.write(master, b"\x03")
+    until(b"Ctrl-C; ending")
+    assert popen.wait(PATIENCE_S) == 0
+    assert station.names("end") == ["teleop", "front", "robot"]
+    assert b"front runs" not in said  # the person at the terminal sees only what is serious, and their own process
+    assert termios.tcgetattr(slave) == before
+    os.close(master)
+    os.close(slave)
 
 
 @pytest.mark.parametrize("stubborn", [(), ("--stubborn",)], ids=["willing", "stubborn"])
