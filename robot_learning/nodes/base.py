@@ -6,7 +6,9 @@ import contextlib
 import importlib
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import rclpy
@@ -258,6 +260,7 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
     try:
         with rclpy.init(args=arguments):
             node = make()
+            threading.excepthook = partial(_thread_failed, node)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             if node.param("autostart") and not node.start():
@@ -275,6 +278,13 @@ def run(make: Callable[[], StationNode], arguments: list[str] | None = None) -> 
             node.finish()
             code = code or node.exit_code
     sys.exit(code)
+
+
+def _thread_failed(node: StationNode, about: threading.ExceptHookArgs) -> None:
+    """A thread that fails takes its node with it, for silence would look like health."""
+    if node.context.ok():  # else it only learnt the hard way that ROS had ended
+        threading.__excepthook__(about)
+        node.end(1)
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:

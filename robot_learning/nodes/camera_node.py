@@ -31,7 +31,7 @@ class CameraNode(StationNode):
         camera = make_camera(name, config, self.clock)
         camera.connect()
         self._camera = CameraPublisher(self, "~/", name, config, camera.intrinsics())
-        self._frames: Outbox[CameraFrame] = Outbox(self, "frames", self._publish, _QUEUED)
+        self._frames: Outbox[CameraFrame] = Outbox("frames", self._publish, _QUEUED)
         self._troubles: Notices[str] = Notices(self, self._tell_trouble)
         self._reader = CameraReader(camera, self._frames.put, self._troubles.put)
         self._reader.begin()

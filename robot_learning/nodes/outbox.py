@@ -28,8 +28,8 @@ class Outbox(Generic[Item]):
         dropped: how many were.
     """
 
-    def __init__(self, node: StationNode, name: str, publish: Callable[[Item], None], depth: int) -> None:
-        self._node, self._publish, self._depth = node, publish, depth
+    def __init__(self, name: str, publish: Callable[[Item], None], depth: int) -> None:
+        self._publish, self._depth = publish, depth
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -50,12 +50,7 @@ class Outbox(Generic[Item]):
 
     def _run(self) -> None:
         while (item := self._items.get()) is not _END:
-            try:
-                self._publish(item)
-            except Exception:
-                if self._node.context.ok():
-                    raise
-                return  # ROS ended before the node did
+            self._publish(item)
 
 
 class Notices(Generic[Item]):

@@ -47,7 +47,7 @@ class RobotNode(StationNode):
         self._ending = threading.Event()
         rate = self.rig.robot.state_rate_hz
         self._state = StatePublisher(self, getattr(self.robot, "jacobian", None))
-        self._states: Outbox[Any] = Outbox(self, "states", self.publish_state, round(_QUEUED_S * rate))
+        self._states: Outbox[Any] = Outbox("states", self.publish_state, round(_QUEUED_S * rate))
         self._names = action_names(self.rig)
         self._action = {stage: self.advertise(f"~/{stage}") for stage in ("commanded", "gated", "executed")}
         self._gate = self.advertise("~/gate")

@@ -114,7 +114,7 @@ class SimNode(RobotNode):
 
     def _open_studio(self) -> None:
         cameras = self.rig.rendered_cameras
-        self._frames: Outbox[tuple[str, CameraFrame]] = Outbox(self, "frames", self._publish_frame, _FRAMES)
+        self._frames: Outbox[tuple[str, CameraFrame]] = Outbox("frames", self._publish_frame, _FRAMES)
         studio = self._studio = Studio(cameras, self._robot.time, self._wanted, lambda *frame: self._frames.put(frame))
         self._cameras = {
             name: CameraPublisher(self, "{camera}/", name, config, studio.intrinsics(name), on_demand=True)
