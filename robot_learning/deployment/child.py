@@ -24,12 +24,14 @@ class Child:
 
     Attributes:
         asked_ns: when it was asked to end.
+        last: the last line that it printed.
     """
 
     def __init__(self, process: Process, command: list[str], env: Mapping[str, str], log: Path) -> None:
         self.process = process
         self.own_group = not process.terminal
         self.asked_ns: int | None = None
+        self.last = ""
         self._log = open(log, "ab", buffering=0)  # noqa: SIM115  closed with the process
         self._popen = subprocess.Popen(
             command,
@@ -65,7 +67,9 @@ class Child:
         *lines, self._rest = (self._rest + new).split(b"\n")
         if self._rest and (not more or len(self._rest) > _LONGEST_LINE):
             lines, self._rest = [*lines, self._rest], b""
-        return [line.decode(errors="replace").rstrip("\r") for line in lines], more
+        told = [line.decode(errors="replace").rstrip("\r") for line in lines]
+        self.last = next((line for line in reversed(told) if line.strip()), self.last)
+        return told, more
 
     def ask(self, now_ns: int) -> None:
         """Ask it to end in its own way."""

@@ -35,6 +35,7 @@ RIG = Parameter("rig", "", "name of a rig in hardware_configs/, or the path of a
 _NAMESPACE = Parameter("namespace", "", "of the nodes, for several rigs on one machine; empty: the rig's name")
 _DEVICE = Parameter("device", "", "input device; empty: the rig's", choices=("", *_DEVICES))
 _SIM = _of(SIM, "seed", "cameras")
+_RECORDED = _of(SIM, "seed")  # a recording needs the cameras, too
 _TELEOP = (_DEVICE, *_of(TELEOP, "speed_scale"))
 _SCRIPT = _of(TELEOP, "episodes", "first_seed")
 _RECORDER = _of(RECORDER, "task", "operator", "max_gap_s")
@@ -85,6 +86,7 @@ MODES = {
     "collect": Mode(
         "teleop with the recorder: demonstrations into a store",
         (Parameter("store", "", "folder of the store; made if there is none"), *_TELEOP, *_SCRIPT, *_RECORDER),
+        simulated=_RECORDED,
         required=("store",),
     ),
     "deploy": Mode("a policy acts; a person may take over, rollouts may be recorded", (*_DEPLOY, *_RECORDER)),
@@ -100,6 +102,7 @@ MODES = {
             *_of(ROLLOUT, "rollouts", "first_rollout_seed", "results"),
             *_RECORDER,
         ),
+        simulated=_RECORDED,
         required=("checkpoint", "store"),
     ),
     "replay": Mode(

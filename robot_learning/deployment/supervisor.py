@@ -159,6 +159,7 @@ class Supervisor:
             if self._why_ending and self._asked:
                 self._loud(f"{which.name} again: everything is killed")
                 for child in self._children.values():
+                    child.ask(self._clock.now_ns())
                     child.kill()
             self._asked = True
             self.end("Ctrl-C" if which == signal.SIGINT else which.name)
@@ -173,6 +174,7 @@ class Supervisor:
             self._spawn(process := self._waiting.pop(0))
             if process.ready is not None:
                 self._blocking = process.name
+                self._tell(f"{', '.join(p.name for p in self._waiting)}: waiting until {process.name} is ready")
 
     def _spawn(self, process: Process) -> None:
         child = Child(process, process.command(), self._env, self.folder / f"{process.name}.log")
@@ -200,17 +202,19 @@ class Supervisor:
         self._remember(f"-{child.pid}")
         del self._children[process.name]
         self._log(f"{process.name} ended, {how(code)}")
-        if child.asked_ns is not None:
+        # Ctrl-C comes from the terminal to those that read it without our doing.
+        if child.asked_ns is not None or (process.terminal and self._asked):
             if code not in ENDED_BY_REQUEST:
                 self._loud(f"{process.name} did not end well: {how(code)}; see {self._log_of(process)}")
                 self.code = self.code or FAILED
         else:
-            self._obey(process, judge(process, code, self._restarts[process.name]))
+            self._obey(child, judge(process, code, self._restarts[process.name]))
 
-    def _obey(self, process: Process, verdict: Verdict) -> None:
+    def _obey(self, child: Child, verdict: Verdict) -> None:
+        process = child.process
         if verdict.loud:
-            self._loud(f"{verdict.text}. Its log: {self._log_of(process)}")
-        else:
+            self._loud(f"{verdict.text}. Its log is {self._log_of(process)}; it ends with: {child.last}")
+        elif not verdict.end:
             self._tell(verdict.text)
         if self._why_ending and verdict.loud:
             self.code = self.code or verdict.code or FAILED

@@ -46,8 +46,9 @@ ros2 launch robot_learning deploy.launch.py --show-args
 `up` writes each process's log, and its own, into one folder under `outputs/up`, starts again what fails (never what
 would then move a robot by itself), says loudly what a loss means, and on Ctrl-C ends commanders first and the robot
 last; a second Ctrl-C kills. Its exit code is 0, or 1 where something failed, 2 for a mistake in what was asked. A
-keyboard is read from `up`'s own terminal; `ros2 launch` gives its processes none, so there the keyboard's node is not
-started, and the command that starts it in a terminal of its own is printed.
+keyboard is read from `up`'s own terminal. `ros2 launch` judges losses in the same way, but interrupts all processes at
+once, as it always does, and gives them no terminal: there the keyboard's node is not started, and the command that
+starts it in a terminal of its own is printed.
 """
 
 _NAMES = """\

@@ -154,7 +154,7 @@ def test_a_mistake_is_not_tried_again(station):
     station.start(fake("robot", "robot"), fake("recorder", "recorder", "--exit", "2"))
     assert station.finished() == MISTAKE
     assert station.names("start").count("recorder") == 1
-    assert station.heard("recorder refused to run", "recorder.log")
+    assert station.heard("!!! recorder refused to run", "recorder.log", "it ends with: recorder runs")
 
 
 def test_the_end_of_the_leader_is_the_end_of_all(station):
