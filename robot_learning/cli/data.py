@@ -13,7 +13,9 @@ from robot_learning.clock import seconds_to_ns
 from robot_learning.errors import StoreError, UserError
 
 if TYPE_CHECKING:
+    from robot_learning.contract import Contract
     from robot_learning.data.store import Episode
+    from robot_learning.rig_sections import TopicConfig
 
 PROBLEMS_FOUND = 1
 
@@ -94,38 +96,69 @@ def import_(
     robot: str = "",
     task: str = "",
     outcome: Literal["success", "failure"] | None = None,
+    rig: str | None = None,
+    namespace: str | None = None,
 ) -> int:
-    """Import Diffusion Policy's replay zarr or robomimic's HDF5; each value is read back and compared.
+    """Import rosbag2 bags, Diffusion Policy's replay zarr or robomimic's HDF5; what was written is read back.
 
     Args:
-        source: the zarr directory or the .hdf5 file.
+        source: a bag (folder, .mcap or .db3) or a folder of bags; the zarr directory; the .hdf5 file.
         store: the store's directory; made where there is none.
         layout: a known meaning of the source's keys, e.g. pusht; else a plain contract is made from the keys.
         rate_hz: steps per second, where neither layout nor source say it.
         robot: where the source does not say it.
         task: what is done, where the source does not say it.
         outcome: where that is known of all its episodes.
+        rig: for bags: the rig, by name or file, whose topics they hold.
+        namespace: for bags: of the rig's topics, where the bag holds several rigs.
     """
+    from robot_learning.data.bags import import_bags, is_bag
     from robot_learning.data.importers import import_dataset
+    from robot_learning.data.store import Store
 
-    report = import_dataset(source, store, layout, rate_hz, robot, task, outcome)
+    if is_bag(source) or rig is not None:
+        if rig is None:
+            raise UserError(f"{source} is a bag: its topics are read as a rig says; give --rig.")
+        contract, sources = _station(rig)
+        report = import_bags(source, Store.open_or_create(store), contract, sources, task, outcome, namespace)
+    else:
+        report = import_dataset(source, store, layout, rate_hz, robot, task, outcome)
     for note in report.notes:
         print(note)
     print(f"{len(report.written)} episodes imported, {report.skipped} were there already, {report.samples} samples")
     return 0
 
 
-def export(store: Positional[Path], output: Positional[Path]) -> int:
-    """Write the store's episodes as one robomimic HDF5 file.
+def export(
+    store: Positional[Path],
+    output: Positional[Path],
+    to: Literal["robomimic", "bag"] = "robomimic",
+    episode: str | None = None,
+    rig: str | None = None,
+    namespace: str | None = None,
+) -> int:
+    """Write the store's episodes as one robomimic HDF5 file, or as one MCAP bag each.
 
     Args:
         store: the store's directory.
-        output: the .hdf5 file to make.
+        output: the .hdf5 file to make, or the folder of the bags.
+        to: the format.
+        episode: only this one.
+        rig: for bags: the rig, by name or file, that names the topics; default: the one that recorded.
+        namespace: for bags: of the topics; default: the rig's name.
     """
+    from robot_learning.data.bagexport import export_bags
     from robot_learning.data.exporters import export_robomimic
     from robot_learning.data.store import Store
 
-    count = export_robomimic(Store.open(store), output)
+    opened, chosen = Store.open(store), [episode] if episode else None
+    if to == "robomimic":
+        count = export_robomimic(opened, output, chosen)
+    else:
+        recorded = opened.episode(episode) if episode else next(iter(opened.episodes()), None)
+        if recorded is None:
+            raise StoreError(f"{store} has no episodes to export.")
+        count = export_bags(opened, output, _station(rig or recorded.contract.rig)[1], namespace, chosen)
     print(f"{count} episodes exported to {output}")
     return 0
 
@@ -235,6 +268,16 @@ def main(arguments: list[str]) -> int:
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+
+
+def _station(rig: str) -> tuple[Contract, dict[str, TopicConfig]]:
+    """A rig's contract and topics."""
+    from robot_learning.rig import load_rig
+    from robot_learning.sim.station import object_streams, station_contract
+    from robot_learning.topics import topics
+
+    loaded = load_rig(rig)
+    return station_contract(loaded), topics(loaded, object_streams(loaded))
 
 
 def _print_episode(episode: Episode) -> None:
