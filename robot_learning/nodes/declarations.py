@@ -276,6 +276,7 @@ REPLAY = Node(
     (
         Topic("joint_states", "sensor_msgs/JointState", "sensor", "to compare with the recorded motion"),
         Topic("robot/ee_pose", "geometry_msgs/PoseStamped", "sensor", "to compare with the recorded motion"),
+        Topic("robot/gripper", "sensor_msgs/JointState", "sensor", "to begin where the gripper is"),
         Topic("robot/gate", "diagnostic_msgs/DiagnosticStatus", "latched", "to end when the gate stops"),
     ),
 )  # fmt: skip
