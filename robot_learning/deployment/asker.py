@@ -9,10 +9,10 @@ import numpy as np
 
 from robot_learning.clock import NS_PER_S, seconds_to_ns
 from robot_learning.contract import Contract
-from robot_learning.data.windows import StaleObservation, step_ns
+from robot_learning.data.windows import step_ns
 from robot_learning.deployment.client import PolicyFault, Reply
 from robot_learning.deployment.ensemble import EnsembleScheduler, action_parts
-from robot_learning.deployment.observer import Observer
+from robot_learning.deployment.observer import Blind, Observer
 from robot_learning.deployment.schedule import ChunkScheduler, TimestampScheduler
 from robot_learning.deployment.timing import Question, Timekeeper
 from robot_learning.deployment.wire import ServerInfo
@@ -68,7 +68,7 @@ class Asker:
         self.timekeeper = Timekeeper()
         self._info: ServerInfo | None = None
         self._retry_ns: int | None = None
-        self._refusal = ""  # of the last handshake
+        self._lost = ""  # the fault by which the connection ended
         self.begin(0)
         client.begin()
 
@@ -94,7 +94,7 @@ class Asker:
         """
         info = self._info
         if info is None or not self._client.connected:
-            raise DeploymentError(f"the policy server is not connected: {self._client.trouble}{self._refusal}.")
+            raise DeploymentError(f"the policy server is not connected: {self._lost or self._client.trouble}.")
         if self._method == "rtc" and not info.supports_prefix:
             raise DeploymentError(
                 f"execution 'rtc' needs a policy that can begin with committed actions, {info.policy} can't: "
@@ -106,12 +106,9 @@ class Asker:
         return TimestampScheduler(self._config, self._step_ns)
 
     def require_fresh(self, now_ns: int) -> None:
-        """Raise DeploymentError unless all that the policy observes is there now."""
+        """Raise Blind unless all that the policy observes is there now."""
         assert self.observer is not None
-        try:
-            self.observer.observe(now_ns)
-        except StaleObservation as stale:
-            raise DeploymentError(self.observer.explain(stale)) from None
+        self.observer.observe(now_ns)
 
     def poll(self, now_ns: int) -> tuple[Question, Reply] | None:
         """The answer to what was asked last, if it has come.
@@ -129,10 +126,11 @@ class Asker:
             if asked is None:
                 if self._client.connected or fault.kind in SURVIVABLE:
                     return None  # about a question of before `begin`
-                self._refusal, self._retry_ns = f" ({fault.detail})", now_ns + seconds_to_ns(RETRY_S)
+                self._retry_ns = now_ns + seconds_to_ns(RETRY_S)
+            self._lost = str(fault)
             raise
         if self._client.connected:
-            self._refusal = ""
+            self._lost = ""
         if self._client.info is not None and self._client.info != self._info:
             self._info = self._client.info
             self.observer = Observer(self._contract, self._info)
@@ -158,11 +156,11 @@ class Asker:
         if self.question is not None or stamp <= looked or stamp < self._next_ns:
             return ""
         if not self._client.connected:
-            return f"disconnected: {self._client.trouble}"
+            return self._lost or f"disconnected: {self._client.trouble}"
         try:
             seen = self.observer.observe(stamp)
-        except StaleObservation as stale:
-            return self.observer.explain(stale)
+        except Blind as blind:
+            return str(blind)
         prefix = self._prefix(stamp, scheduler) if self._method == "rtc" else None
         id = self._client.ask(seen.values, stamp, self._deadline_s, prefix, instruction)
         self.question = Question(id, stamp, now_ns, seen.oldest_ns, 0 if prefix is None else len(prefix))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from robot_learning.contract import Contract
+from robot_learning.data.alignment import StreamSource
 from robot_learning.data.images import resize
 from robot_learning.data.live import LiveBuffer
 from robot_learning.data.sample import Sample
 from robot_learning.data.windows import StaleObservation, observe
 from robot_learning.deployment.wire import ServerInfo
+from robot_learning.errors import UserError
+
+
+class Blind(UserError):
+    """Features that a policy must see are missing or too old; it names each, its age, and why if that is known."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +60,34 @@ class Observer:
                 self._refusals.pop(sample.stream, None)
 
     def refused(self, stream: str, reason: str) -> None:
-        """A message of a stream could not be used: part of the explanation, should the stream be missed."""
+        """A message of a stream could not be used: said, should the stream be missed."""
         self._refusals[stream] = reason
 
     def observe(self, stamp_ns: int) -> Observation:
         """What is seen at `stamp_ns`, of what was received by then.
 
         Raises:
-            StaleObservation: a feature is missing or too old; see `explain`.
+            Blind: features are missing or too old.
         """
         sources = self._buffer.sources
-        values = observe(self._contract, sources, stamp_ns, self._info.To, self._info.observations)
+        try:
+            values = observe(self._contract, sources, stamp_ns, self._info.To, self._info.observations)
+        except StaleObservation:
+            raise Blind("; ".join(self._missing(sources, stamp_ns))) from None
         for name in values:
             if self._contract.spec_of(name).is_image:
                 values[name] = resize(values[name], self._info.image_size)
         newest = [int(s.stamp[np.asarray(s.received) <= stamp_ns].max()) for s in sources.values()]
         return Observation(values, min(newest))
 
-    def explain(self, stale: StaleObservation) -> str:
-        """Which feature is missing, since when, and why, as far as is known."""
-        refusal = self._refusals.get(self._contract.feature(stale.feature).stream)
-        return f"{stale} ({refusal})" if refusal else str(stale)
+    def _missing(self, sources: Mapping[str, StreamSource], stamp_ns: int) -> Iterator[str]:
+        """A sentence for each feature that is missing, with why, as far as is known."""
+        for name in self._info.observations:
+            try:
+                observe(self._contract, sources, stamp_ns, self._info.To, [name])
+            except StaleObservation as stale:
+                refusal = self._refusals.get(self._contract.feature(name).stream)
+                yield f"{stale} ({refusal})" if refusal else str(stale)
 
     def forget_disorder(self) -> None:
         """Where a stream's stamps went back, begin anew with it, for they may stay there; nothing else is lost."""

@@ -109,7 +109,7 @@ class PolicyRunner:
         if not too_far:
             self._send(self._handover.passed(action), stamp_ns, person=True)
 
-    # What a person asks for; DeploymentError: refused, and why
+    # What a person asks for; UserError: refused, and why
 
     def start(self) -> None:
         """Let the policy act, on fresh observations."""
