@@ -60,6 +60,7 @@ class Station:
 
     folder: Path
     running: dict[str, subprocess.Popen] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Station:
         os.environ |= {"OMP_NUM_THREADS": "1"} | environment(os.environ)
@@ -113,11 +114,12 @@ class Station:
 
     def call(self, service: str, timeout_s: float = 30.0) -> Trigger.Response:
         """Call a Trigger service."""
-        client = self.node.create_client(Trigger, service)
-        self.until(client.service_is_ready, timeout_s, f"the service {service}")
-        future = client.call_async(Trigger.Request())
+        if service not in self.clients:
+            self.clients[service] = client = self.node.create_client(Trigger, service)
+            self.until(client.service_is_ready, timeout_s, f"the service {service}")
+            self.spin(0.3)  # ROS loses the answer of a service that has not discovered its client's side yet
+        future = self.clients[service].call_async(Trigger.Request())
         self.until(future.done, timeout_s, f"the answer of {service}")
-        self.node.destroy_client(client)
         return future.result()
 
     def insist(self, service: str, timeout_s: float = 30.0) -> None:

@@ -92,7 +92,7 @@ class Rollouts(Scripted):
             self.done.append(rollout)
 
     def _episode(self, seed: int) -> Script[Rollout]:
-        yield from self.answered(self._station.reset(seed), "reset the simulation")
+        yield from self.repeat(lambda: self._station.reset(seed), "reset the simulation")
         yield from self.pause(0.3)  # what was seen before the reset must be too old to be used
         yield from self.insist(lambda: self._station.record("start"), "start the recorder")
         self.success, self.stopped, self.trips, self.inference_ms = False, "", {}, []

@@ -11,6 +11,7 @@ from robot_learning.errors import UserError
 
 _PATIENCE_S = 30.0  # for an answer, or for something to come
 _RETRY_S = 0.5
+_LOST_S = 4.0  # an answer that has not come by then is lost
 
 T = TypeVar("T")
 Script = Generator[bool, None, T]  # goes on at each tick
@@ -78,6 +79,20 @@ class Scripted:
         yield from self._said(answer, what)
         if not answer.success:
             raise ScriptError(f"the station refused to {what}: {answer.message}")
+
+    def repeat(self, ask: Callable[[], Answer], what: str) -> Script[None]:
+        """As :meth:`answered`, but asks again where no answer comes: for what may be done twice.
+
+        The answer to a service's first call may get lost, where the server has not discovered its client yet.
+        """
+        end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
+        while True:
+            answer, lost = ask(), self._clock.now_ns() + seconds_to_ns(_LOST_S)
+            while answer.success is None and self._clock.now_ns() < lost:
+                yield True
+            if answer.success is not None or self._clock.now_ns() > end:
+                break
+        yield from self.answered(answer, what)
 
     def insist(self, ask: Callable[[], Answer], what: str) -> Script[None]:
         """Ask again for a while: what has only just started may not be ready."""

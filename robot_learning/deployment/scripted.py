@@ -118,7 +118,7 @@ class Demonstrator(Scripted):
     def _demonstrate(self, seed: int) -> Script[Given | None]:
         """One demonstration; None where the gate's stop interrupted it, and it was thrown away."""
         self.phase = f"seed {seed}: resetting"
-        yield from self.answered(self._station.reset(seed), "reset the simulation")
+        yield from self.repeat(lambda: self._station.reset(seed), "reset the simulation")
         since = self._clock.now_ns()
         yield from self.until(lambda: self._seen_since(since), lambda: f"nothing has come of {self._unseen(since)}")
         yield from self.until(lambda: not self.stopped, lambda: f"the gate is stopped ({self.stopped})")

@@ -22,6 +22,7 @@ class FakeStation:
     stops_at: dict[int, tuple[int, str]] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)  # of the policy's next starts
     silent: bool = False
+    lost: int = 0  # of the next answers
     absent: str = ""
     said: list = field(default_factory=list)
     pending: list = field(default_factory=list)
@@ -46,7 +47,10 @@ class FakeStation:
     def _later(self, said, refusal: str = "") -> Answer:
         self.said.append(said)
         answer = Answer()
-        self.pending.append((answer, refusal))
+        if self.lost:
+            self.lost -= 1
+        else:
+            self.pending.append((answer, refusal))
         return answer
 
     def run(self, rollouts: Rollouts, ticks: int = 2000) -> None:
@@ -119,6 +123,14 @@ def test_a_policy_that_is_not_ready_yet_is_asked_again(clock):
     rollouts = make(station, clock)
     station.run(rollouts)
     assert station.said.count("refused start") == 2
+    assert rollouts.done[0].success
+
+
+def test_a_reset_whose_answer_was_lost_is_asked_for_again(clock):
+    station = FakeStation(clock, succeeds_at={100_000: 10}, lost=2)
+    rollouts = make(station, clock)
+    station.run(rollouts)
+    assert station.said[:4] == [("reset", 100_000)] * 3 + ["start"]
     assert rollouts.done[0].success
 
 

@@ -81,6 +81,7 @@ class Graph:
             "PYTHONUNBUFFERED": "1",
         }
         self.processes: list[Process] = []
+        self._clients: dict[str, Any] = {}
         self.context = rclpy.Context()
         os.environ |= {k: self.env[k] for k in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOG_DIR")}
         rclpy.init(context=self.context, domain_id=domain)
@@ -141,11 +142,12 @@ class Graph:
 
     def call(self, service: str, timeout_s: float = PATIENCE_S) -> Trigger.Response:
         """Call a Trigger service and return its answer."""
-        client = self.node.create_client(Trigger, service)
-        self.until(client.service_is_ready, timeout_s)
-        future = client.call_async(Trigger.Request())
+        if service not in self._clients:
+            self._clients[service] = client = self.node.create_client(Trigger, service)
+            self.until(client.service_is_ready, timeout_s)
+            self.spin(0.3)  # ROS loses the answer of a service that has not discovered its client's side yet
+        future = self._clients[service].call_async(Trigger.Request())
         self.until(future.done, timeout_s)
-        self.node.destroy_client(client)
         return future.result()
 
     def close(self) -> None:
