@@ -204,9 +204,10 @@ class PolicyRunner:
                 self._fault(f"no chunk to begin with: {self._why_nothing_came(now)}")
 
     def _why_nothing_came(self, now: int) -> str:
-        if waiting_s := self.asker.waiting_s(now):
-            return f"the server has not answered for {waiting_s:.2f} s"
-        return self.reason or "a chunk is over before the next one can be there"
+        waiting_s = self.asker.waiting_s(now)
+        waits = f"the server has not answered for {waiting_s:.2f} s" if waiting_s else ""
+        why = [text for text in (self.reason, waits) if text]
+        return "; then ".join(why) or "a chunk is over before the next one can be there"
 
     def _hold(self, now: int) -> None:
         """The last action once more, each step: silence would be taken for a fault."""

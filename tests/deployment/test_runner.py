@@ -296,6 +296,18 @@ def test_all_that_is_missing_is_named():
     assert "'ee_position'" in station.reason
 
 
+def test_a_gap_that_ends_too_late_is_still_named():
+    station = Station(deadline_s=3.0, hold_s=0.3).started(0.2)
+    station.client.delay_s = 2.0
+    station.frozen.add("front")
+    station.run(0.6)
+    station.frozen.clear()
+    station.run(1.0)
+    assert station.mode == "stopped"
+    assert "'front'" in station.reason
+    assert "the server has not answered for" in station.reason
+
+
 def test_a_short_gap_of_a_camera_is_survived():
     station = Station().started(0.5)
     station.frozen.add("front")
