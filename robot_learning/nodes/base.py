@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.callback_groups import CallbackGroup
 from rclpy.client import Client
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -107,13 +108,16 @@ class StationNode(LifecycleNode):
         topic = self._declared(self.declaration.subscribes, name)
         return self.subscribe(name.format(**fill), topic.type, profile(topic.qos), callback)
 
-    def subscribe(self, topic: str, type: str, qos: Any, callback: Callable[..., None]) -> Any:
+    def subscribe(
+        self, topic: str, type: str, qos: Any, callback: Callable[..., None], group: CallbackGroup | None = None
+    ) -> Any:
         """A subscription whose incompatible publishers are told by name."""
         events = SubscriptionEventCallbacks(
             incompatible_qos=lambda event: self._incompatible(topic, event.last_policy_kind),
             use_default_callbacks=False,
         )
-        return self.create_subscription(_type(type, "msg"), topic, callback, qos, event_callbacks=events)
+        message = _type(type, "msg")
+        return self.create_subscription(message, topic, callback, qos, callback_group=group, event_callbacks=events)
 
     def serve(self, name: str, handler: Handler) -> None:
         """A declared Trigger service: what `handler` returns is the answer, its UserError the refusal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
 from robot_learning import decode
@@ -13,9 +14,10 @@ from robot_learning.data.sample import Sample
 from robot_learning.decode import BadMessage
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.monitor import Monitor
-from robot_learning.nodes.qos import profile
+from robot_learning.nodes.qos import ADVICE, profile
 from robot_learning.rig_sections import TopicConfig
 
+_INCOMPATIBLE = "incompatible quality of service"
 _FUTURE_NS = 50_000_000  # a stamp may be so far ahead of its reception, for two clocks are never quite alike
 
 
@@ -30,6 +32,8 @@ class Intake:
         deliver: called with the samples of each message.
         refused: called with stream and reason.
         restarted: called with a stream that another publisher has taken over; its count goes on.
+        polled: read nothing until :meth:`poll` is called, every 10 ms, say. Waiting for each message costs rclpy more
+            than the message; and the middleware stamps and counts what waits. :meth:`check` is to be called, too.
     """
 
     def __init__(
@@ -41,10 +45,13 @@ class Intake:
         deliver: Callable[[list[Sample]], None],
         refused: Callable[[str, str], None] = lambda stream, reason: None,
         restarted: Callable[[str], None] = lambda stream: None,
+        polled: bool = False,
     ) -> None:
         self._node, self._deliver, self._refused, self._restarted = node, deliver, refused, restarted
         self._specs = {name: contract.stream(name) for name in streams}
         self.subscriptions: dict[str, Any] = {}  # stream to its subscription
+        self._readers: list[tuple[Any, Callable[[Any, Any], None]]] = []
+        group = _Polled() if polled else None
         topics: dict[tuple[str, str], list[tuple[StreamSpec, TopicConfig]]] = {}
         for name, spec in self._specs.items():
             config = sources[name]
@@ -54,14 +61,31 @@ class Intake:
             kind = "image" if readers[0][1].field == "image" else "state"
             reliable = all(config.reliability == "reliable" for _, config in readers)
             qos = profile(kind, "reliable" if reliable else "best_effort")
-            callback = self._reader(topic, readers)
-            subscription = node.subscribe(topic, type, qos, callback)
+            read = self._reader(topic, readers)
+            subscription = node.subscribe(topic, type, qos, read, group)
+            self._readers.append((subscription, read))
             self.subscriptions |= {spec.name: subscription for spec, _ in readers}
+
+    def poll(self) -> None:
+        """Read all that has come, in order for each topic."""
+        for subscription, read in self._readers:
+            with subscription.handle:
+                while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                    read(*taken)
 
     def missing(self) -> dict[str, str]:
         """Streams that can't come as things are, and why: nobody publishes them, or not as the rig says."""
         found = {s.topic_name: why for s in self.subscriptions.values() if (why := self._wrong(s))}
         return {name: found[s.topic_name] for name, s in self.subscriptions.items() if s.topic_name in found}
+
+    def check(self) -> None:
+        """Tell incompatible publishers as faults of the node, until they are gone."""
+        for subscription, _ in self._readers:
+            key, why = f"qos {subscription.topic_name}", self._wrong(subscription)
+            if _INCOMPATIBLE in why:
+                self._node.fault(key, why)
+            else:
+                self._node.clear_fault(key)
 
     def publishers(self) -> dict[str, list[str]]:
         """Stream to the full names of the nodes that publish it."""
@@ -74,15 +98,17 @@ class Intake:
         topic, wanted = subscription.topic_name, subscription.msg_type.__module__.split(".")[0]
         wanted = f"{wanted}/msg/{subscription.msg_type.__name__}"
         publishers = self._node.get_publishers_info_by_topic(topic)
+        names = sorted({_name(p) for p in publishers})  # one that was killed is listed for a while beside its successor
         if not publishers:
             return f"nobody publishes {topic}"
-        if len(publishers) > 1:
-            return f"{len(publishers)} publish {topic}: {', '.join(map(_name, publishers))}"
-        if publishers[0].topic_type != wanted:
-            return f"{_name(publishers[0])} publishes {topic} as {publishers[0].topic_type}, the rig says {wanted}"
-        compatibility, reason = qos_check_compatible(publishers[0].qos_profile, subscription.qos_profile)
-        if compatibility == QoSCompatibility.ERROR:
-            return f"{_name(publishers[0])} publishes {topic} with an incompatible quality of service ({reason})"
+        if len(names) > 1:
+            return f"{len(names)} nodes publish {topic}: {', '.join(names)}"
+        typed = [p for p in publishers if p.topic_type == wanted]
+        if not typed:
+            return f"{names[0]} publishes {topic} as {publishers[0].topic_type}, the rig says {wanted}"
+        verdicts = [qos_check_compatible(p.qos_profile, subscription.qos_profile) for p in typed]
+        if all(compatibility == QoSCompatibility.ERROR for compatibility, _ in verdicts):
+            return f"{names[0]} publishes {topic} with an {_INCOMPATIBLE} ({verdicts[0][1]}): {ADVICE}"
         return ""
 
     def _reader(self, topic: str, readers: list[tuple[StreamSpec, TopicConfig]]) -> Callable[[Any, Any], None]:
@@ -114,6 +140,13 @@ class Intake:
                 self._deliver(samples)
 
         return read
+
+
+class _Polled(ReentrantCallbackGroup):
+    """Subscriptions that the executor does not wait for, nor for their events: those wake it at each message, too."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
 
 
 class _Count:

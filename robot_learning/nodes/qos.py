@@ -6,9 +6,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile
 
 from robot_learning.nodes.declarations import QOS
 
+ADVICE = "set reliability: best_effort for this topic in the rig file"
 _ADVICE = {
-    "RELIABILITY": "the publisher is best effort and the subscriber wants reliable: "
-    "set reliability: best_effort for this topic in the rig file",
+    "RELIABILITY": f"the publisher is best effort and the subscriber wants reliable: {ADVICE}",
     "DURABILITY": "the publisher is volatile and the subscriber wants transient_local",
 }
 

@@ -28,7 +28,9 @@ from robot_learning.rig import rig_path
 from robot_learning.sim.station import object_streams, station_contract, task_text
 from robot_learning.topics import topics
 
+POLL_S = 0.01
 LOOK_S = 0.1
+CHECK_S = 1.0
 STATUS_S = 0.5
 
 
@@ -55,6 +57,7 @@ class RecorderNode(StationNode):
             recording.queue_s,
             round(recording.disk_reserve_gb * 1e9),
         )
+        self._origin = provenance()
         self._sources = topics(self.rig, object_streams(self.rig))
         self._intake = Intake(
             self,
@@ -64,6 +67,7 @@ class RecorderNode(StationNode):
             self.deliver,
             self._session.refuse,
             lambda stream: self._session.event(stream, "another publisher took over"),
+            polled=True,
         )
         self._status = self.advertise("~/status")
         self._episode = self.advertise("~/episode")
@@ -80,6 +84,8 @@ class RecorderNode(StationNode):
         self.listen("~/command", self._command)
         self.listen("~/task", self._task)
         steady = RclpyClock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still
+        self.create_timer(POLL_S, self._intake.poll, clock=steady)
+        self.create_timer(CHECK_S, self._intake.check, clock=steady)
         self.create_timer(LOOK_S, self._look, clock=steady)
         self.create_timer(STATUS_S, self._tell_status, clock=steady)
 
@@ -163,7 +169,7 @@ class RecorderNode(StationNode):
         rig = rig_path(self.param("rig")).read_text()
         publishers = self._intake.publishers()
         return {
-            **provenance(),
+            **self._origin,
             "node": self.get_fully_qualified_name(),
             "ros": {"distribution": os.environ.get("ROS_DISTRO", ""), "rmw": get_rmw_implementation_identifier()},
             "rig": {"name": self.rig.name, "sha256": hashlib.sha256(rig.encode()).hexdigest(), "file": rig},
