@@ -20,7 +20,7 @@ from robot_learning.sim.recording import AFTER_SUCCESS_S
 from robot_learning.sim.station import task_of
 
 _STALE_S = 0.3  # older state is not acted upon
-_ATTEMPTS = 3  # at one seed, before it gives up
+_ATTEMPTS = 10  # at one seed, before it gives up
 
 
 class Station(Protocol):

@@ -308,4 +308,25 @@ ROLLOUT = Node(
     ),
 )  # fmt: skip
 
-NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY, ROLLOUT)
+LIVE = Node(
+    "live", "live_node",
+    "Shows the rig in a browser on this machine, through Rerun's viewer. It commands nothing.",
+    (
+        *COMMON,
+        Parameter("port", 9090, "where the browser looks", 1024, 65535),
+        Parameter("data_port", 9876, "where the viewer's data goes", 1024, 65535),
+        Parameter("memory", "500MB", "what is kept for browsers that come later"),
+        Parameter("browser", False, "open the page in this machine's browser"),
+    ),
+    (DIAGNOSTICS,),
+    (
+        Topic("robot/gate", "diagnostic_msgs/DiagnosticStatus", "latched", "state, reason, trips"),
+        Topic("recorder/status", "diagnostic_msgs/DiagnosticStatus", "latched", "what is recorded"),
+        Topic("recorder/episode", "std_msgs/String", "latched", "what was sealed"),
+        Topic("policy/mode", "diagnostic_msgs/DiagnosticStatus", "latched", "who acts"),
+        Topic("/diagnostics", "diagnostic_msgs/DiagnosticArray", "event", "complaints of all nodes"),
+        Topic("{stream}", "as the rig says", "sensor", "cameras, joints, tool and gripper"),
+    ),
+)  # fmt: skip
+
+NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY, ROLLOUT, LIVE)

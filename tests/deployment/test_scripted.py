@@ -135,8 +135,8 @@ def test_an_episode_that_a_stop_interrupts_is_thrown_away_and_given_again():
 
 
 def test_a_gate_that_stops_again_and_again_ends_it_and_the_reason_is_told():
-    s = station(trip_at=[10, 20, 30])
-    with pytest.raises(ScriptError, match=r"seed 0 was interrupted 3 times.*watchdog"):
+    s = station(trip_at=[10 * k for k in range(1, 11)])
+    with pytest.raises(ScriptError, match=r"seed 0 was interrupted 10 times.*watchdog"):
         s.run()
 
 
