@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed: pip install robot_learning[ros]")
 pytest.importorskip("zmq", reason="the deploy extra is not installed")
@@ -110,15 +111,12 @@ class PolicyStation:
 
 
 @contextlib.contextmanager
-def policy_station(folder: Path, clock: bool = False, execution=None, **parameters) -> Iterator[PolicyStation]:
-    """A station whose node waits for ~/start."""
+def policy_station(folder: Path, hold_s: float, clock: bool = False, **parameters) -> Iterator[PolicyStation]:
+    """A station; its node has these parameters."""
     path = small_rig(folder)
-    if execution:
-        import yaml
-
-        content = yaml.safe_load(path.read_text())
-        content["policy"]["execution"] = execution
-        path.write_text(yaml.safe_dump(content))
+    content = yaml.safe_load(path.read_text())
+    content["policy"]["execution"] = {"hold_s": hold_s}
+    path.write_text(yaml.safe_dump(content))
     server = FakeServer(
         load_rig(path).contract(), folder, observations=OBSERVED, image_size=(12, 16), action=FIRST, slope=SLOPE_M
     )

@@ -8,12 +8,12 @@ from policy_station import policy_station
 
 from robot_learning.nodes import messages
 
-HOLD = {"hold_s": 0.8}  # long enough that a busy machine alone ends no test
+HOLD_S = 0.8  # long enough that a busy machine alone ends no test
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    with policy_station(tmp_path_factory.mktemp("policy"), execution=HOLD) as made:
+    with policy_station(tmp_path_factory.mktemp("policy"), hold_s=HOLD_S) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ from robot_learning.nodes.qos import profile
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory):
-    with policy_station(tmp_path_factory.mktemp("policy"), execution={"hold_s": 2.0}) as made:
+    with policy_station(tmp_path_factory.mktemp("policy"), hold_s=2.0) as made:
         made.until_mode("idle")
         made.assert_silent()  # until it is started
         made.start()
@@ -124,13 +124,14 @@ def test_it_ends_in_order(station):
     assert "Traceback" not in station.node.log
 
 
-def test_simulated_time_that_is_reset_stops_the_policy_by_name(tmp_path):
-    with policy_station(tmp_path, clock=True, execution={"hold_s": 2.0}) as station:
-        station.start()
+def test_real_time_chunking_in_simulated_time_starts_by_itself_and_a_reset_clock_stops_it_by_name(tmp_path):
+    with policy_station(tmp_path, hold_s=2.0, clock=True, execution="rtc", start_paused=False) as station:
+        station.until_mode("policy")
+        station.graph.until(lambda: any(int(messages.values_of(t)["committed_actions"]) >= 1 for t in station.timings))
         assert messages.stamp_of(station.targets[-1]) / 1e9 > 1000
         station.rig.set_clock(1.0)
         reason = station.until_mode("stopped")
         assert reason.startswith("clock_reset: time was set by -")
-        station.assert_silent()
+        station.assert_silent()  # it starts by itself once, not after a fault
         station.start()
         assert messages.stamp_of(station.targets[-1]) / 1e9 < 1000
