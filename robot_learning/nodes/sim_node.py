@@ -95,6 +95,7 @@ class SimNode(RobotNode):
         """Place everything anew; acknowledges a stop, for nothing of before is left."""
         self._robot.restart()
         self.helm.acknowledge()
+        self._gripper_width = None
         self._success.publish(Bool(data=False))
         self.tell_gate()
         return f"reset to seed {self.param('seed')}"

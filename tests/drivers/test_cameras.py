@@ -1,6 +1,7 @@
 """The test pattern, the reader that connects again, and the registry."""
 
 import threading
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_the_pattern_comes_at_its_rate_and_no_two_frames_are_alike():
     frames = [camera.read() for _ in range(30)]
     assert [f.sequence for f in frames] == list(range(30))
     assert [f.stamp_ns for f in frames] == [NS_PER_S + round(k * NS_PER_S / 30) for k in range(30)]
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in pairwise(frames):
         assert (before.colour != after.colour).any()
     for frame in frames:
         left = bar_px(frame.sequence, 64)

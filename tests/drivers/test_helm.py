@@ -40,7 +40,7 @@ class Station:
 
     def ee(self, x=0.0, age_s=0.0):
         stamp = self.clock.now_ns() - round(age_s * NS_PER_S)
-        return EeTarget(stamp, START + [x, 0, 0], DOWN_6D.copy(), 0.08)
+        return EeTarget(stamp, START + np.array([x, 0, 0]), DOWN_6D.copy(), 0.08)
 
     def send(self, target=None, commander=TELEOP, wait_s=PERIOD_S):
         """Let a period pass, then command; the watchdog is polled meanwhile as its thread does."""

@@ -46,7 +46,7 @@ class Bench:
     def towards(self, metres):
         state = self.robot.observe()
         rotation = matrix_to_rotation_6d(quaternion_to_matrix(state.ee_orientation))
-        return EeTarget(self.clock.now_ns(), state.ee_position + [0, metres, 0], rotation, 0.08)
+        return EeTarget(self.clock.now_ns(), state.ee_position + np.array([0, metres, 0]), rotation, 0.08)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_in_a_thread_of_its_own_time_passes_by_itself():
 class Darkroom:
     """Frames of a studio, as they come."""
 
-    def __init__(self, wanted=Wanted(True, True)):
+    def __init__(self, wanted):
         self.frames, self.wanted = {}, wanted
         self.came = threading.Condition()
         self.gate = threading.Event()
@@ -182,8 +182,8 @@ class Darkroom:
 def darkroom():
     made = []
 
-    def make(*args):
-        made.append(Darkroom(*args))
+    def make(colour=True, depth=True):
+        made.append(Darkroom(Wanted(colour, depth)))
         return made[-1]
 
     yield make
@@ -206,7 +206,7 @@ def test_a_frame_shows_the_scene_at_its_stamp_whatever_the_physics_does_meanwhil
 
 
 def test_what_nobody_wants_is_not_rendered(darkroom):
-    room = darkroom(Wanted(False, False))
+    room = darkroom(False, False)
     room.robot.restart()
     room.expose(5)
     room.wanted = Wanted(True, False)
