@@ -167,6 +167,17 @@ class Asker:
         self._next_ns = stamp + self._replan_ns
         return ""
 
+    def from_rest(self, stamp_ns: int, now_ns: int) -> int:
+        """The instant that the first chunk of a run is for: the robot has rested since its observation at `stamp_ns`.
+
+        So its first action is the next one, on the same grid, however long the answer took; else the robot would
+        begin with a jump to where it had been by now, which the gate refuses.
+        """
+        steps = max(0, -(-(now_ns + self._ahead_ns - stamp_ns) // self._step_ns))
+        stamp_ns += steps * self._step_ns
+        self._next_ns = stamp_ns + self._replan_ns
+        return stamp_ns
+
     def waiting_s(self, now_ns: int) -> float:
         """For how long the question has not been answered [s]; 0: nothing is asked."""
         return (now_ns - self.question.asked_ns) / NS_PER_S if self.question else 0.0

@@ -92,6 +92,11 @@ class PolicyRunner:
         if state == "stopped":
             self._fault(f"the gate stopped: {reason}")
 
+    def gate_refused(self, detail: str) -> None:
+        """The gate refused the first action: the robot does not move, and more of them would not help."""
+        if self.mode == "policy":
+            self._fault(f"the gate refused to begin: {detail}")
+
     def time_jumped(self, delta_ns: int) -> None:
         """Time was set; nothing of before can be compared with what comes now."""
         self._fault(f"clock_reset: time was set by {delta_ns / NS_PER_S:+.3f} s")
@@ -172,7 +177,8 @@ class PolicyRunner:
             return
         question, reply = answer
         remaining_s = self.scheduler.remaining_s(now)
-        late = self.scheduler.add(reply.chunk, reply.stamp_ns, now, reply.id)
+        stamp = reply.stamp_ns if self._acted else self.asker.from_rest(reply.stamp_ns, now)
+        late = self.scheduler.add(reply.chunk, stamp, now, reply.id)
         replaced = self.asker.timekeeper.answered(question, reply, now, late, remaining_s)
         if replaced is not None:
             self._timed(replaced)

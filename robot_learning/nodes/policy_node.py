@@ -48,6 +48,7 @@ class PolicyNode(StationNode):
             self.param("execution"), self.param("deadline_s"), self._changed, self._timed,
         )  # fmt: skip
         self._listening: set[str] = set()
+        self._refused: int | None = None  # first targets that the gate has refused so far
         self.listen("~/human_target", self._human_target)
         self.listen("~/instruction", self._instruction)
         self.listen("robot/gate", self._gate)
@@ -187,6 +188,10 @@ class PolicyNode(StationNode):
     def _gate(self, message: Any) -> None:
         values = messages.values_of(message)
         self.runner.gate(values.get("state", ""), values.get("reason", ""))
+        refused, before = int(values.get("trips.first_target", 0)), self._refused
+        self._refused = refused
+        if before is not None and refused > before:
+            self.runner.gate_refused(values.get("detail", "the first target is too far"))
 
 
 def _pairs(mode: str, reason: str) -> dict[str, str]:

@@ -108,9 +108,28 @@ def test_actions_go_out_once_per_step_and_chunks_follow_each_other():
 def test_the_next_chunk_is_asked_for_after_as_many_actions_as_the_policy_was_evaluated_with():
     station = Station().started(2.0)
     stamps = [stamp for _, stamp, *_ in station.client.asked]
-    assert set(np.diff(stamps)) == {8 * 50 * MS}
-    # Action 0 and 1 of each chunk belong to the time until it is there: the older chunk's actions go on till then.
-    assert [round((v % 1) * 100) for _, v, _ in station.sent][:10] == [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]
+    assert set(np.diff(stamps[1:])) == {8 * 50 * MS}
+    # Action 0 of each later chunk belongs to the time until it is there: the older chunk's actions go on till then.
+    assert [round((v % 1) * 100) for _, v, _ in station.sent][:11] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2]
+
+
+@pytest.mark.parametrize("delay_s", [0.03, 0.25, 0.5])
+def test_a_robot_at_rest_begins_with_a_chunks_first_action_however_long_it_took(delay_s):
+    station = Station(delay_s=delay_s, hold_s=1.0).started(2.0)
+    assert [v for _, v, _ in station.sent[:3]] == pytest.approx([1.0, 1.01, 1.02])
+    assert station.sent[0][0] - (station.client.asked[0][1] // MS - 1_000_000) >= delay_s * 1000
+    second = next(ms for ms, v, _ in station.sent if v >= 2)  # in motion again, each action has its own time
+    asked = station.client.asked[1][1] // MS - 1_000_000
+    k = round(next(v for _, v, _ in station.sent if v >= 2) % 1 * 100)
+    assert second - asked == 50 * k
+
+
+def test_a_gate_that_refuses_the_first_action_stops_the_policy_by_name():
+    station = Station().started(0.5)
+    station.runner.gate_refused("the first target is 3 times farther from the measured pose than allowed")
+    assert station.mode == "stopped"
+    assert "the gate refused to begin: the first target is 3 times farther" in station.reason
+    station.assert_silent()
 
 
 def test_an_action_is_sent_at_its_own_time():
@@ -122,7 +141,8 @@ def test_an_action_is_sent_at_its_own_time():
 def test_replanning_as_soon_as_an_answer_has_come_stays_on_the_grid():
     station = Station(replan_s=0.0, delay_s=0.07).started(1.0)
     stamps = [stamp // MS for _, stamp, *_ in station.client.asked]
-    assert set(np.diff(stamps)) == {100}
+    assert set(np.diff(stamps[1:])) == {100}
+    assert (stamps[1] - stamps[0]) % 50 == 0
 
 
 def test_images_are_sent_at_the_policys_size_and_windows_have_its_length():
@@ -144,7 +164,8 @@ def test_each_chunks_timing_is_told_once():
     station = Station().started(1.0)
     timing = station.timings[0]
     assert timing.chunk_id == 1
-    assert timing.late_actions == 1
+    assert timing.late_actions == 0  # the robot was at rest
+    assert station.timings[1].late_actions == 1
     assert timing.round_trip_ms == pytest.approx(30)
     # The camera's newest frame was up to 30 ms old; half of the 8 ms beyond the server's own time is the way there.
     assert 5 <= timing.observation_age_ms <= 35
@@ -186,9 +207,9 @@ def test_inference_that_stalls_lets_actions_run_dry_then_holds_then_stops_and_sa
     assert "the server has not answered for" in station.reason
     values = [v for _, v, _ in station.sent]
     # 400 ms of question 1 are executed, question 2 is stuck; 15 actions in all, then the last one for 0.5 s more
-    assert values[:14] == pytest.approx([1.01 + k / 100 for k in range(14)])
-    assert values[14:] == pytest.approx([1.14] * len(values[14:]))
-    assert 8 <= len(values[14:]) <= 11
+    assert values[:15] == pytest.approx([1.0 + k / 100 for k in range(15)])
+    assert values[15:] == pytest.approx([1.14] * len(values[15:]))
+    assert 8 <= len(values[15:]) <= 11
     station.assert_silent(3.0)  # the answer that comes at last changes nothing
 
 
@@ -508,13 +529,13 @@ def test_real_time_chunking_needs_a_policy_that_can():
 
 def test_an_ensemble_asks_at_each_step_and_sends_means():
     station = Station(method="ensemble", delay_s=0.02).started(1.0)
-    assert set(np.diff([stamp for _, stamp, *_ in station.client.asked])) == {50 * MS}
+    assert set(np.diff([stamp for _, stamp, *_ in station.client.asked[1:]])) == {50 * MS}
     assert station.sent[-1][1] % 1 > 0.2  # between many chunks' ids, not one of them
 
 
 def test_the_actuators_delay_is_taken_off_the_time_of_sending():
     station = Station(actuator_delay_s=0.1).started(1.0)
-    first_ms, value, _ = station.sent[0]
-    asked_ms = station.client.asked[0][1] // MS - 1_000_000
+    first_ms, value, _ = next(sent for sent in station.sent if sent[1] >= 2)  # of the second chunk, in motion
+    asked_ms = station.client.asked[1][1] // MS - 1_000_000
     k = round((value % 1) * 100)
     assert first_ms - asked_ms == 50 * k - 100
