@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from urllib.parse import quote
 import numpy as np
 import simplejpeg
 
-from robot_learning.clock import NS_PER_S, seconds_to_ns
+from robot_learning.clock import seconds_to_ns
 from robot_learning.deployment import keeper
 from robot_learning.errors import ConfigError, UserError
 
@@ -42,12 +42,15 @@ def rerun() -> Any:
 
 
 class Viewer:
-    """Rerun's server and web viewer as a process of their own, on this machine only; it ends with this one.
+    """Rerun's server and web viewer in a process of their own, on this machine only; it ends with this one.
 
     Args:
         web_port: where the browser looks.
         data_port: where the data goes.
         memory: what the server may keep for browsers that come later, such as `500MB`.
+
+    Attributes:
+        url: what to open.
 
     Raises:
         UserError: a port is taken, or it does not start.
@@ -75,9 +78,13 @@ class Viewer:
         assert self._keeper.stdin is not None
         self._keeper.stdin.write(f"+{self._process.pid} 0 1\n".encode())
         self._keeper.stdin.flush()
-        self.data_url = f"rerun+http://{HOST}:{data_port}/proxy"
-        self.url = f"http://{HOST}:{web_port}/?url={quote(self.data_url, safe='')}"
+        self._data_url = f"rerun+http://{HOST}:{data_port}/proxy"
+        self.url = f"http://{HOST}:{web_port}/?url={quote(self._data_url, safe='')}"
         self._await((web_port, data_port))
+
+    def connect(self, stream: Any, layout: Any) -> None:
+        """Have one of Rerun's streams shown."""
+        stream.connect_grpc(self._data_url, default_blueprint=layout)
 
     def close(self) -> None:
         """End it; any number of times."""
@@ -106,16 +113,25 @@ class LiveView:
     """Writes what a rig does to a viewer, at rates that eyes can follow.
 
     Args:
-        series: plots: name to the names of their lines.
+        open: given Rerun's stream and the layout, connects them with a viewer.
         cameras: in the order in which they are shown.
+        plots: title to the lines in it: name of the values to the lines' labels.
     """
 
-    def __init__(self, data_url: str, title: str, cameras: Sequence[str], series: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        title: str,
+        open: Callable[[Any, Any], None],
+        cameras: Sequence[str],
+        plots: Mapping[str, Mapping[str, Sequence[str]]],
+    ) -> None:
         self._rr = rr = rerun()
         self._stream = rr.RecordingStream(f"robot_learning: {title}")
-        self._stream.connect_grpc(data_url, default_blueprint=_blueprint(cameras, series))
-        for name, lines in series.items():
-            self._stream.log(f"plots/{name}", rr.SeriesLines(names=list(lines)), static=True)
+        open(self._stream, _blueprint(cameras, list(plots)))
+        self._entities = {name: f"plots/{plot}/{name}" for plot, lines in plots.items() for name in lines}
+        for plot, lines in plots.items():
+            for name, labels in lines.items():
+                self._stream.log(f"plots/{plot}/{name}", rr.SeriesLines(names=list(labels)), static=True)
         self._shown: dict[str, int] = {}  # entity: stamp of what was shown last
         self._states: dict[str, tuple[str, dict[str, str]]] = {}
 
@@ -127,8 +143,8 @@ class LiveView:
             self._log(entity, stamp_ns, self._rr.EncodedImage(contents=jpeg, media_type="image/jpeg"))
 
     def values(self, name: str, stamp_ns: int, values: np.ndarray) -> None:
-        """One point on each line of a plot."""
-        entity = f"plots/{name}"
+        """One point on each line that these values have in a plot."""
+        entity = self._entities[name]
         if self._due(entity, stamp_ns, _PLOT_HZ):
             self._log(entity, stamp_ns, self._rr.Scalars(np.asarray(values, dtype=np.float64)))
 
@@ -161,23 +177,27 @@ class LiveView:
         return True
 
     def _log(self, entity: str, stamp_ns: int, what: Any) -> None:
-        self._stream.set_time(_TIMELINE, timestamp=stamp_ns / NS_PER_S)
+        self._stream.set_time(_TIMELINE, timestamp=np.datetime64(stamp_ns, "ns"))
         self._stream.log(entity, what)
 
 
-def _blueprint(cameras: Sequence[str], series: Mapping[str, Sequence[str]]) -> Any:
+def _blueprint(cameras: Sequence[str], plots: Sequence[str]) -> Any:
     """Cameras and the status above; plots and the log below."""
     import rerun.blueprint as rrb
 
     # Bare integers, for Rerun's own TimeInt needs numpy 2.
-    start, end = (rrb.TimeRangeBoundary(inner=ns, kind="cursor_relative") for ns in (-seconds_to_ns(_SHOWN_S), 0))
+    start, end = (
+        rrb.TimeRangeBoundary(inner=ns, kind="cursor_relative")  # type: ignore[arg-type]
+        for ns in (-seconds_to_ns(_SHOWN_S), 0)
+    )
     latest = rrb.VisibleTimeRange(_TIMELINE, start=start, end=end)
     pictures = [rrb.Spatial2DView(origin=f"cameras/{name}", name=name) for name in cameras]
-    plots = [rrb.TimeSeriesView(origin=f"plots/{n}", name=n, time_ranges=[latest]) for n in series]
+    curves = [rrb.TimeSeriesView(origin=f"plots/{name}", name=name, time_ranges=[latest]) for name in plots]
+    below = [*curves, rrb.TextLogView(origin="events", name="events")]
     return rrb.Blueprint(
         rrb.Vertical(
             rrb.Horizontal(*pictures, rrb.TextDocumentView(origin="status", name="status")),
-            rrb.Horizontal(*plots, rrb.TextLogView(origin="events", name="events")),
+            rrb.Horizontal(*below, column_shares=[*[2] * len(curves), 3]),
             row_shares=[3, 2],
         ),
         rrb.TimePanel(state="collapsed"),
@@ -187,8 +207,7 @@ def _blueprint(cameras: Sequence[str], series: Mapping[str, Sequence[str]]) -> A
 
 def _section(part: str, headline: str, values: Mapping[str, str]) -> str:
     rows = [f"| {key} | {value} |" for key, value in values.items() if value]
-    table = "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
-    return f"## {part}: {headline}\n\n{table}"
+    return "\n".join([f"**{part}: {headline}**", "", "| | |", "|---|---|", *rows])
 
 
 def _require_free(port: int) -> None:

@@ -14,7 +14,6 @@ from robot_learning.nodes.base import StationNode, run
 from robot_learning.nodes.intake import Intake
 from robot_learning.topics import topics
 
-_PLOTS = ("joint_position", "ee_position", "gripper_width")
 _LEVEL = {messages.OK: 0, messages.WARN: 1}
 
 
@@ -24,22 +23,18 @@ class LiveNode(StationNode):
     declaration = declared.LIVE
 
     def configure(self) -> None:
-        contract = self.rig.contract()
-        self._cameras = list(self.rig.cameras)
-        series = {
-            "joint_position": self.rig.robot.joint_names,
-            "ee_position": ("x", "y", "z"),
-            "gripper_width": ("gripper_width",),
-        }
+        cameras, plots = list(self.rig.cameras), self._plots()
         self._viewer = Viewer(self.param("port"), self.param("data_port"), self.param("memory"))
-        self.view = LiveView(self._viewer.data_url, self.get_namespace().strip("/"), self._cameras, series)
+        self.view = LiveView(self.get_namespace().strip("/"), self._viewer.connect, cameras, plots)
         # Best effort, so that no publisher ever waits for a picture to be shown.
         sources = {
             name: config.model_copy(update={"reliability": "best_effort"}) for name, config in topics(self.rig).items()
         }
-        self._complaints: dict[str, str] = {}
+        self._levels: dict[str, int] = {}  # of each line of diagnostics, as last heard
+        self._told: dict[str, int] = {}  # and as last shown
         self._headlines: dict[str, str] = {}
-        self._intake = Intake(self, contract, sources, [*self._cameras, *_PLOTS], self._show)
+        shown = [*cameras, *(name for lines in plots.values() for name in lines)]
+        self._intake = Intake(self, self.rig.contract(), sources, shown, self._show)
         for topic, part in (("robot/gate", "gate"), ("recorder/status", "recorder"), ("policy/mode", "policy")):
             self.listen(topic, self._state(part))
         self.listen("recorder/episode", self._episode)
@@ -56,6 +51,13 @@ class LiveNode(StationNode):
     def time_jumped(self, delta_ns: int) -> None:
         if hasattr(self, "view"):
             self.view.forget()
+
+    def _plots(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        tool = {"ee_position": ("x [m]", "y [m]", "z [m]"), "gripper_width": ("gripper [m]",)}
+        return {
+            "joints": {"joint_position": tuple(f"{name} [rad]" for name in self.rig.robot.joint_names)},
+            "tool": tool,
+        }
 
     def _show(self, samples: list[Sample]) -> None:
         for sample in samples:
@@ -78,12 +80,13 @@ class LiveNode(StationNode):
         self.view.event(self.clock.now_ns(), 0, f"recorder: sealed {message.data}")
 
     def _diagnostics_of_others(self, message: Any) -> None:
-        """Complaints, each once until it is over."""
+        """Complaints, once each: those that are still there in the next message, and their end."""
         for line in message.status:
-            complaint = "" if line.level == messages.OK else line.message
-            if complaint != self._complaints.get(line.name, ""):
-                self._complaints[line.name] = complaint
-                level, text = _LEVEL.get(line.level, 2), complaint or "well again"
+            level = _LEVEL.get(line.level, 2)
+            lasting, self._levels[line.name] = self._levels.get(line.name) == level, level
+            if lasting and level != self._told.get(line.name, 0):
+                self._told[line.name] = level
+                text = line.message if level else "well again"
                 self.view.event(self.clock.now_ns(), level, f"{line.name}: {text}")
 
 
