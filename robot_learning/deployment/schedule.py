@@ -44,7 +44,7 @@ class ChunkScheduler(Protocol):
         """Take a chunk (n, Da) whose first action is meant for `stamp_ns`; returns how many of it came too late.
 
         One that is not newer than the newest so far changes nothing, and all of it counts as late. Where all
-        actions of a newer one are too late and nothing else is scheduled, its last is due at once.
+        actions of a newer one are too late and nothing else is scheduled, its last is due at the next step.
         """
         ...
 
@@ -121,7 +121,9 @@ class TimestampScheduler:
             for t, values in zip(due[late:], np.array(chunk[late:], dtype=np.float64), strict=True)
         ]
         if not fresh and not self._plan:
-            fresh = [Slot(now_ns, [np.array(chunk[-1], dtype=np.float64)], [chunk_id])]
+            steps_late = -(-(now_ns + self._margin_ns - int(due[-1])) // self._step_ns)
+            next_ns = int(due[-1]) + steps_late * self._step_ns
+            fresh = [Slot(next_ns, [np.array(chunk[-1], dtype=np.float64)], [chunk_id])]
         if fresh:
             self._merge(fresh)
         return late

@@ -79,10 +79,10 @@ def test_a_chunk_that_is_not_newer_changes_nothing(older_by_ms):
     assert [v for _, v in sent(plan, 0, 260)] == [0, 1, 2, 3, 4]
 
 
-def test_where_all_of_a_chunk_is_late_its_last_action_is_sent_at_once():
+def test_where_all_of_a_chunk_is_late_its_last_action_is_sent_at_the_next_step():
     plan = scheduler()
-    assert plan.add(chunk(0, 4), T0, T0 + 400 * MS) == 4
-    assert sent(plan, 410, 450)[0] == (410, 3)
+    assert plan.add(chunk(0, 4), T0, T0 + 405 * MS) == 4
+    assert sent(plan, 410, 480) == [(450, 3)]
 
 
 def test_a_chunk_that_is_all_late_does_not_replace_actions_that_are_still_due():
