@@ -14,7 +14,7 @@ class Commander:
     """A source of targets.
 
     Attributes:
-        name: whose it is, as one would tell a person.
+        name: the node whose it is; empty: not known yet.
         channel: by which way its targets come.
         id: of this very source on that channel.
     """
@@ -27,7 +27,10 @@ class Commander:
         """Whether the two are not one and the same source; one source may use several channels."""
         if self.channel == other.channel:
             return self.id != other.id
-        return self.name != other.name
+        return bool(self.name and other.name) and self.name != other.name
+
+    def __str__(self) -> str:
+        return self.name or "an unknown node"
 
 
 class Commanders:

@@ -84,7 +84,7 @@ class Helm:
         """Stop the robot where somebody else commands, too."""
         rival = self.commanders.hear(commander)
         if rival is not None and self.gate.state != "stopped":
-            names = " and ".join(sorted((rival.name, commander.name)))
+            names = " and ".join(sorted((str(rival), str(commander))))
             self.stop(f"two commanders: {names}")
 
     def refuse(self, name: str, detail: str) -> Trip:
@@ -122,7 +122,7 @@ class Helm:
         if self.gate.state == "stopped":
             raise SafetyError(f"the robot is stopped ({self.gate.stop_reason}); call ~/recover first.")
         if (busy := self.commanders.newest()) is not None:
-            raise SafetyError(f"{busy.name} commands the robot; end that first.")
+            raise SafetyError(f"{busy} commands the robot; end that first.")
         now = self._clock.now_ns()
         start = self.held(now)
         joints = np.array(self._rig.robot.home_joint_position_rad)

@@ -274,8 +274,7 @@ class _Who:
         id = bytes(publisher["data"]) if publisher else b""
         if id not in self._names:
             self._look(topic)
-            self._names.setdefault(id, f"an unknown node ({id[:8].hex()})")
-        return Commander(self._names[id], topic, id)
+        return Commander(self._names.get(id, ""), topic, id)
 
     def _look(self, topic: str) -> None:
         resolved = self._node.resolve_topic_name(topic)
