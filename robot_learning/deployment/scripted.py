@@ -20,6 +20,7 @@ from robot_learning.sim.recording import AFTER_SUCCESS_S
 from robot_learning.sim.station import task_of
 
 _STALE_S = 0.3  # older state is not acted upon
+_CALM_S = 0.5  # after a first interruption; longer after each more, for a busy machine may need it
 _ATTEMPTS = 10  # at one seed, before it gives up
 
 
@@ -104,11 +105,12 @@ class Demonstrator(Scripted):
         yield from self.until(lambda: not self._station.missing(), lambda: f"there is no {self._station.missing()}")
         while not self._episodes or len(self.given) < self._episodes:
             seed = self._first_seed + len(self.given)
-            for _ in range(_ATTEMPTS):
+            for attempt in range(_ATTEMPTS):
                 given = yield from self._demonstrate(seed)
                 if given:
                     self.given.append(given)
                     break
+                yield from self.pause(_CALM_S * (attempt + 1))
             else:
                 raise ScriptError(
                     f"the demonstration of seed {seed} was interrupted {_ATTEMPTS} times, at last because the gate "

@@ -104,4 +104,4 @@ class Demonstrations:
 
     def _gate(self, message: Any) -> None:
         values = messages.values_of(message)
-        self.demonstrator.stopped = message.message if values.get("state") == "stopped" else ""
+        self.demonstrator.stopped = values.get("reason", "stopped") if values.get("state") == "stopped" else ""
