@@ -21,7 +21,8 @@ from robot_learning.errors import StoreError
 
 FLUSH_S = 0.5  # half of what may be lost at most, for the process may be held up
 POLL_S = 0.02
-QUEUE_SAMPLES_MIN = 8
+QUEUE_PICTURES_MIN = 8
+QUEUE_SAMPLES_MIN = 256  # of small ones: they may come all at once where a middleware has kept them for a while
 DISK_RESERVE_BYTES = 1_000_000_000
 _IDLE = "no episode is being recorded; call start first."
 
@@ -31,7 +32,8 @@ class _Queue:
 
     def __init__(self, spec: StreamSpec, queue_s: float) -> None:
         self.spec = spec
-        self.capacity = max(QUEUE_SAMPLES_MIN, math.ceil(queue_s * spec.rate_hz))
+        least = QUEUE_SAMPLES_MIN if spec.codec == "raw" else QUEUE_PICTURES_MIN
+        self.capacity = max(least, math.ceil(queue_s * spec.rate_hz))
         self.samples: deque[Sample] = deque()
         self.offered = self.dropped = self.peak = 0
 

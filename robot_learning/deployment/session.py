@@ -19,6 +19,7 @@ from robot_learning.topics import COMMANDER, OPTIONAL, is_continuous
 PERIODS = 3  # a slow stream may be silent for so many of its periods, whatever the allowed gap
 FRESH_S = 1.0  # what a stream must have sent within, for an episode to start
 OLD_S = 5.0  # a stamp so far behind its reception comes from another clock
+STALL_S = 0.5  # longer than this between two looks, this process stood still, and no stream is to blame
 EVENTS_MAX = 1000  # of an episode; a source that flaps must not fill the memory
 REASONS_MAX = 16
 
@@ -104,7 +105,7 @@ class Session:
         self._marks: list[int] = []
         self._interventions: list[list[int]] = []
         self._human = False
-        self._suspects: set[str] = set()
+        self._looked_ns = self._clock.now_ns()
 
     # What the operator does
 
@@ -268,18 +269,18 @@ class Session:
             return None
         if self._recorder.status()["ended"]:
             return self.end(None, "disk")
-        silent = set(self._silent())
-        # Looked at twice: after a stall of this process, messages that wait are delivered between the two looks.
-        confirmed, self._suspects = sorted(silent & self._suspects), silent
-        if not confirmed:
+        silent = sorted(self._silent(self._clock.now_ns()))
+        if not silent:
             return None
-        refusal = self._heard[confirmed[0]].refusal
-        if refusal:
-            self.event(confirmed[0], refusal)
-        return self.end(None, f"silent: {', '.join(confirmed)}")
+        if refusal := self._heard[silent[0]].refusal:
+            self.event(silent[0], refusal)
+        return self.end(None, f"silent: {', '.join(silent)}")
 
-    def _silent(self) -> Iterable[str]:
-        now = self._clock.now_ns()
+    def _silent(self, now: int) -> Iterable[str]:
+        stood_ns, self._looked_ns = now - self._looked_ns - seconds_to_ns(STALL_S), now
+        if stood_ns > 0:
+            for heard in self._heard.values():
+                heard.at_ns = None if heard.at_ns is None else heard.at_ns + stood_ns
         for spec in self._contract.streams:
             at = self._heard[spec.name].at_ns
             gap_s = max(self._max_gap_s, PERIODS / spec.rate_hz)

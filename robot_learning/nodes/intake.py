@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 
 from robot_learning import decode
@@ -142,11 +142,17 @@ class Intake:
         return read
 
 
-class _Polled(ReentrantCallbackGroup):
+class _Polled(CallbackGroup):
     """Subscriptions that the executor does not wait for, nor for their events: those wake it at each message, too."""
 
     def can_execute(self, entity: Any) -> bool:
         return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        pass
 
 
 class _Count:

@@ -96,7 +96,9 @@ def test_blocking_waits_for_room_instead_of_dropping(store: Store) -> None:
         episode = recorder.stop("success", "max_steps")
     assert {name: len(s) for name, s in episode.streams.items()} == recordings.COUNTS
     assert recordings.differences(episode) == []
-    assert max(q["queue_peak"] for q in episode.quality["recorder"]["streams"].values()) <= 10
+    queues = episode.quality["recorder"]["streams"]
+    assert queues["wrist"]["queue_capacity"] == 8
+    assert all(q["queue_peak"] <= q["queue_capacity"] for q in queues.values())
 
 
 def test_a_driver_may_reuse_its_buffer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,27 @@ def test_a_disk_that_fills_ends_the_episode_sealed_and_the_operator_is_told(grap
     recorder.call("discard")
 
 
+@pytest.mark.usefixtures("rig")
+def test_a_recorder_that_stands_still_for_a_while_goes_on_and_every_lost_frame_is_a_hole_in_the_count(graph, tmp_path):
+    recorder = Recording(graph, tmp_path / "small.yaml", tmp_path / "store", NS, max_gap_s=15.0)
+    id = recorder.begin()
+    recorder.record_for(100)
+    recorder.process.popen.send_signal(signal.SIGSTOP)
+    graph.spin(3.0)
+    recorder.process.popen.send_signal(signal.SIGCONT)
+    before = int(recorder.values["samples"])
+    recorder.record_for(before + 500)
+    assert recorder.call("success").success
+    episode = recorder.episode(id)
+    frames, quality = episode.streams["front"], episode.quality
+    assert (episode.metadata["outcome"], episode.metadata["termination_reason"]) == ("success", "operator")
+    assert quality["streams"]["front"]["missing"] > 10  # a queue holds ten frames
+    assert len(frames) + quality["streams"]["front"]["missing"] == frames.sequence[-1] - frames.sequence[0] + 1
+    assert quality["streams"]["joint_position"]["missing"] == 0  # and four seconds of states
+    assert sum(s["dropped"] for s in quality["recorder"]["streams"].values()) == 0
+    assert check(episode) == []
+
+
 def test_simulated_time_that_starts_again_ends_the_episode_and_the_next_one_can_begin(graph, tmp_path):
     rig = FakeRig(graph, small_rig(tmp_path), NS, clock=True)
     recorder = Recording(graph, tmp_path / "small.yaml", tmp_path / "store", NS, use_sim_time=True)
