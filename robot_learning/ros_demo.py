@@ -15,7 +15,7 @@ from robot_learning.errors import ConfigError
 from robot_learning.output import prepare_folder, write_json
 from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
-HORIZONS = "--config.Tp 16 --config.Ta 4"  # over ROS a chunk must last until the next one has come
+HORIZONS = "--config.Tp 8 --config.Ta 4"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RosDemoConfig:
             "check": f"data check {q['store']}",
             "train": f"train --store {q['store']} --policy {POLICY} {HORIZONS} --steps {self.steps} "
             f"--observations {OBSERVATIONS} --output {q['train']}",
-            "deploy": f"up rollout --rig {rig} --checkpoint {q['train']} --store {q['rollouts']} "
+            "deploy": f"up rollout --backend onnx --rig {rig} --checkpoint {q['train']} --store {q['rollouts']} "
             f"--rollouts {self.episodes} --first-rollout-seed {first} --results {q['rollouts.json']}",
             "check rollouts": f"data check {q['rollouts']}",
             "evaluate": f"evaluate --checkpoint {q['train']} --env rig/{rig} --episodes {self.episodes} "

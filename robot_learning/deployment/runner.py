@@ -23,6 +23,7 @@ from robot_learning.errors import DeploymentError
 from robot_learning.rig import Rig
 
 Mode = Literal["idle", "policy", "paused", "human", "stopped"]
+BEGINNINGS = 3  # a policy's first actions that the gate may refuse before it is told to stop
 PERSON_SILENT_S = 0.5  # without a target for so long, nobody is there to take over
 
 
@@ -72,6 +73,7 @@ class PolicyRunner:
         self._handover: Handover | None = None  # in mode human
         self._last: np.ndarray | None = None  # what was sent last, to be held
         self._last_ns = 0
+        self._beginnings = 0  # that the gate refused
         self._begin()
 
     # What the rig says
@@ -93,9 +95,16 @@ class PolicyRunner:
             self._fault(f"the gate stopped: {reason}")
 
     def gate_refused(self, detail: str) -> None:
-        """The gate refused the first action: the robot does not move, and more of them would not help."""
-        if self.mode == "policy":
-            self._fault(f"the gate refused to begin: {detail}")
+        """The gate refused the first action: the robot still rests, so a fresh chunk may begin better, or none will."""
+        if self.mode != "policy" or not self._acted:
+            return
+        self._beginnings += 1
+        if self._beginnings >= BEGINNINGS:
+            self._fault(f"the gate refused to begin, {BEGINNINGS} times: {detail}")
+            return
+        self._begin()
+        self._last = None
+        self._tell("policy", f"the gate refused to begin: {detail}")
 
     def time_jumped(self, delta_ns: int) -> None:
         """Time was set; nothing of before can be compared with what comes now."""
@@ -231,6 +240,7 @@ class PolicyRunner:
         scheduler = self.asker.scheduler()
         self.asker.require_fresh(self._clock.now_ns())
         self.scheduler = scheduler
+        self._beginnings = 0
         self._begin()
         self._tell("policy", "")
 

@@ -124,11 +124,18 @@ def test_a_robot_at_rest_begins_with_a_chunks_first_action_however_long_it_took(
     assert second - asked == 50 * k
 
 
-def test_a_gate_that_refuses_the_first_action_stops_the_policy_by_name():
-    station = Station().started(0.5)
+def test_a_refused_beginning_is_tried_again_with_a_fresh_chunk_and_then_stops_by_name():
+    station = Station().started(0.2)
+    for _ in range(2):
+        asked = len(station.client.asked)
+        station.runner.gate_refused("the first target is 3 times farther from the measured pose than allowed")
+        station.runner.gate_refused("and so is the next, which was on its way")
+        assert station.mode == "policy"
+        station.run(0.2)
+        assert len(station.client.asked) == asked + 1
     station.runner.gate_refused("the first target is 3 times farther from the measured pose than allowed")
     assert station.mode == "stopped"
-    assert "the gate refused to begin: the first target is 3 times farther" in station.reason
+    assert "the gate refused to begin, 3 times: the first target is 3 times farther" in station.reason
     station.assert_silent()
 
 
