@@ -54,14 +54,6 @@ def test_an_observation_that_fails_ends_in_a_stop_that_names_it(station, fault, 
         assert "'front'" in refusal.message
 
 
-def test_a_camera_that_restarts_is_survived(station):
-    station.rig.restart("front")
-    station.until_sending(20)
-    count = len(station.timings)
-    station.graph.until(lambda: len(station.timings) >= count + 3)
-    assert station.mode == "policy"
-
-
 @pytest.mark.parametrize(("behaviour", "words"), [("raise", "raised"), ("nan", "not_finite"), ("shape", "shape")])
 def test_an_answer_that_must_not_be_executed_stops_at_once_by_name(station, behaviour, words):
     station.server.behave(behaviour)
@@ -69,9 +61,10 @@ def test_an_answer_that_must_not_be_executed_stops_at_once_by_name(station, beha
     assert words in reason
     assert "ran_dry" not in reason
     station.assert_silent()
-    faults = [s for m in station.diagnostics for s in m.status if s.name == "policy: policy"]
-    assert words in faults[-1].message
-    assert faults[-1].level == messages.ERROR
+    told = station.graph.until(
+        lambda: [s for s in station.diagnostics[-1].status if s.name == "policy: policy" and words in s.message]
+    )
+    assert told[0].level == messages.ERROR
 
 
 def test_inference_that_stalls_runs_dry_and_its_late_answer_changes_nothing(station):
@@ -81,14 +74,6 @@ def test_inference_that_stalls_runs_dry_and_its_late_answer_changes_nothing(stat
     assert "timeout" in reason or "has not answered" in reason
     station.server.behave("good")
     station.assert_silent(1.5)
-
-
-def test_a_late_answer_is_survived_while_actions_last(station):
-    station.server.behave("stall 0.4")
-    station.graph.until(lambda: any(int(messages.values_of(t)["late_actions"]) >= 7 for t in station.timings))
-    station.server.behave("good")
-    station.until_sending(30)
-    assert station.mode == "policy"
 
 
 def test_a_server_that_is_killed_is_named_and_when_it_is_back_a_person_starts_again(station):

@@ -66,7 +66,7 @@ def test_a_person_takes_over_and_hands_back(station):
     saying(lambda: station.targets[-1].position[1] == 0.01, y=0.01)
     saying(lambda: station.commanders[-1].position[0] == 1.0, y=0.01)
     assert not station.call("pause").success
-    assert station.call("hand_back").success
+    saying(lambda: station.call("hand_back").success, y=0.01)
     station.until_mode("policy")
     station.graph.until(lambda: station.commanders[-1].position[0] == 0.0 and station.targets[-1].position[1] == 0.0)
     changes = [c.position[0] for c in station.commanders]
@@ -80,7 +80,7 @@ def test_a_pause_holds_and_a_resume_goes_on(station):
     first = len(station.targets)
     station.until_sending(10)
     assert len({tuple(t.position) for t in station.targets[first:]}) == 1
-    assert station.call("resume").success
+    station.graph.until(lambda: station.call("resume").success)
     station.graph.until(lambda: station.targets[-1].position != station.targets[first].position)
     assert station.mode == "policy"
 
@@ -94,6 +94,22 @@ def test_an_unusable_target_of_a_person_is_refused_by_name(station):
         return any("human_target: message refused" in s.message for m in station.diagnostics for s in m.status)
 
     station.graph.until(told)
+    assert station.mode == "policy"
+
+
+def test_a_camera_that_restarts_is_survived(station):
+    station.rig.restart("front")
+    station.until_sending(20)
+    count = len(station.timings)
+    station.graph.until(lambda: len(station.timings) >= count + 3)
+    assert station.mode == "policy"
+
+
+def test_a_late_answer_is_survived_while_actions_last(station):
+    station.server.behave("stall 0.4")
+    station.graph.until(lambda: any(int(messages.values_of(t)["late_actions"]) >= 7 for t in station.timings))
+    station.server.behave("good")
+    station.until_sending(30)
     assert station.mode == "policy"
 
 
