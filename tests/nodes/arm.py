@@ -27,8 +27,8 @@ def patient_rig(folder: Path, name: str = "patient", **robot) -> Path:
     content = yaml.safe_load((Path(__file__).parents[2] / "hardware_configs" / "panda_sim.yaml").read_text())
     content["name"] = name
     content["robot"] |= robot
-    content["watchdog"]["timeout_s"] = 1.0
-    content["limits"]["command_age_max_s"] = 1.0
+    content["watchdog"]["timeout_s"] = 2.0
+    content["limits"]["command_age_max_s"] = 2.0
     for camera in content["cameras"].values():
         camera["depth"] = False
     for stream in ("front_depth", "wrist_depth"):
