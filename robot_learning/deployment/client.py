@@ -7,9 +7,11 @@ a newer question. A fresh connection shakes hands by itself while `poll` is call
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import zmq
@@ -17,7 +19,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.contract import Contract
-from robot_learning.deployment import keys as curve
+from robot_learning.deployment.keys import ClientKeys, require_keys
 from robot_learning.deployment.wire import (
     Ask,
     Chunk,
@@ -30,7 +32,7 @@ from robot_learning.deployment.wire import (
     decode,
     encode,
 )
-from robot_learning.errors import DeploymentError, UserError
+from robot_learning.errors import DeploymentError, UnknownName, UserError
 
 ATTEMPT_S = 1.0  # a handshake that takes longer begins anew on a fresh connection
 _KINDS = {  # of faults that a runner treats each in its own way; all others are `refused`
@@ -93,17 +95,21 @@ class PolicyClient:
         keys: folder with this client's keys; needed beyond this machine.
         name: for the server's messages.
 
+    Raises:
+        DeploymentError: no keys where they are needed, or none in the folder.
+
     Attributes:
         info: the server's, from the first handshake on.
         dropped: answers that came too late or belong to nothing.
     """
 
     def __init__(self, endpoint: str, contract: Contract, clock: Clock, keys: str = "", name: str = "policy") -> None:
-        curve.require_keys(endpoint, keys)
+        require_keys(endpoint, keys)
         self.endpoint, self.name = endpoint, name
         self.info: ServerInfo | None = None
         self.dropped = 0
-        self._contract, self._clock, self._keys = contract, clock, keys
+        self._contract, self._clock = contract, clock
+        self._keys = ClientKeys.read(keys) if keys else None
         self._context = zmq.Context()
         self._width = 0
         self._id = 0
@@ -272,10 +278,13 @@ class PolicyClient:
         if isinstance(message, Welcome) and message.id == self._hello.id:
             if self.info not in (None, message.info):
                 self._give_up("refused", f"the server that returned serves another policy: {message.info}")
+            try:
+                self._width = sum(math.prod(self._contract.spec_of(name).shape) for name in message.info.actions)
+            except UnknownName as error:
+                self._give_up("refused", str(error))
             self.info, self._hello = message.info, None
-            self._width = sum(int(np.prod(self._contract.spec_of(name).shape)) for name in message.info.actions)
 
-    def _give_up(self, kind: str, detail: str) -> None:
+    def _give_up(self, kind: str, detail: str) -> NoReturn:
         self._discard()
         self._given_up = True
         raise PolicyFault(kind, detail)
@@ -298,7 +307,7 @@ class _Link:
         trouble: why it is not established, as far as is known.
     """
 
-    def __init__(self, context: zmq.Context, endpoint: str, keys: str) -> None:
+    def __init__(self, context: zmq.Context, endpoint: str, keys: ClientKeys | None) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = self.socket.rcvhwm = 4
@@ -309,7 +318,7 @@ class _Link:
         self._established = False
         try:
             if keys:
-                curve.secure_client(self.socket, keys)
+                keys.secure(self.socket)
             self._monitor = self.socket.get_monitor_socket(_WATCHED)
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:

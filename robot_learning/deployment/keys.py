@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,30 +59,53 @@ def make_keys(folder: str | Path, client: str = "rig") -> tuple[Path, Path]:
     return server_dir, client_dir
 
 
-def secure_server(socket: zmq.Socket, folder: str | Path) -> None:
-    """Make a socket speak CURVE as the server whose keys are in `folder` or its `server`; before it is bound."""
-    socket.curve_publickey, socket.curve_secretkey = _secret(_server_folder(folder))
-    socket.curve_server = True
+@dataclass(frozen=True)
+class ServerKeys:
+    """What a server needs: its own keys, and the public keys (Z85) of the clients that it admits."""
+
+    public: bytes
+    secret: bytes
+    admitted: frozenset[bytes]
+
+    @staticmethod
+    def read(folder: str | Path) -> ServerKeys:
+        """The keys in `folder` or its `server`; raises DeploymentError where one is missing."""
+        own = Path(folder)
+        own = own / SERVER if (own / SERVER).is_dir() else own
+        files = sorted((own / CLIENTS).glob(f"*{PUBLIC}"))
+        if not files:
+            raise DeploymentError(f"{own / CLIENTS} has no client's public key; {_MAKE}")
+        return ServerKeys(*_secret(own), frozenset(_load(file)[0] for file in files))
+
+    def secure(self, socket: zmq.Socket) -> None:
+        """Make a socket speak CURVE; before it is bound."""
+        socket.curve_publickey, socket.curve_secretkey, socket.curve_server = self.public, self.secret, True
 
 
-def admitted(folder: str | Path) -> set[bytes]:
-    """Public keys (Z85) of the clients that a server admits.
+@dataclass(frozen=True)
+class ClientKeys:
+    """What a client needs: its own keys, and the public key of the server that it trusts."""
 
-    Raises:
-        DeploymentError: none is there.
-    """
-    clients = _server_folder(folder) / CLIENTS
-    files = sorted(clients.glob(f"*{PUBLIC}"))
-    if not files:
-        raise DeploymentError(f"{clients} has no client's public key; {_MAKE}")
-    return {_load(file)[0] for file in files}
+    public: bytes
+    secret: bytes
+    server: bytes
 
+    @staticmethod
+    def read(folder: str | Path) -> ClientKeys:
+        """The keys of the one client in `folder` or below; raises DeploymentError where one is missing."""
+        own = Path(folder)
+        if (own / CLIENTS).exists():
+            raise DeploymentError(f"{own} holds a server's keys; a client needs its own, such as {own.parent / 'rig'}.")
+        below = sorted(file.parent for file in own.glob(f"*/*{SECRET}") if file.parent.name != SERVER)
+        if len(below) > 1:
+            names = ", ".join(map(str, below))
+            raise DeploymentError(f"{own} holds the keys of several clients; name one of their folders: {names}.")
+        own = below[0] if below else own
+        return ClientKeys(*_secret(own), _load(own / f"{SERVER}{PUBLIC}")[0])
 
-def secure_client(socket: zmq.Socket, folder: str | Path) -> None:
-    """Make a socket speak CURVE as the one client whose keys are in `folder` or below; before it connects."""
-    own = _client_folder(folder)
-    socket.curve_publickey, socket.curve_secretkey = _secret(own)
-    socket.curve_serverkey = _load(own / f"{SERVER}{PUBLIC}")[0]
+    def secure(self, socket: zmq.Socket) -> None:
+        """Make a socket speak CURVE; before it connects."""
+        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = self.public, self.secret, self.server
 
 
 def is_local(endpoint: str) -> bool:
@@ -111,24 +135,6 @@ def require_keys(endpoint: str, keys: str | Path) -> None:
             f"{endpoint} is beyond this machine and there are no keys, so anyone could command or listen; "
             "make some with robot-learning serve --make-keys keys, or stay on tcp://127.0.0.1."
         )
-
-
-def _server_folder(folder: str | Path) -> Path:
-    folder = Path(folder)
-    return folder / SERVER if (folder / SERVER).is_dir() else folder
-
-
-def _client_folder(folder: str | Path) -> Path:
-    folder = Path(folder)
-    if (folder / CLIENTS).exists():
-        raise DeploymentError(
-            f"{folder} holds a server's keys; a client needs its own, such as {folder.parent / 'rig'}."
-        )
-    below = sorted(file.parent for file in folder.glob(f"*/*{SECRET}") if file.parent.name != SERVER)
-    if len(below) > 1:
-        names = ", ".join(map(str, below))
-        raise DeploymentError(f"{folder} holds the keys of several clients; name one of their folders: {names}.")
-    return below[0] if below else folder
 
 
 def _secret(folder: Path) -> tuple[bytes, bytes]:

@@ -12,9 +12,9 @@ import zmq
 import zmq.utils.z85
 
 from robot_learning.clock import Clock, SystemClock
-from robot_learning.deployment import keys as curve
 from robot_learning.deployment.backends import Backend
 from robot_learning.deployment.desk import Answer, Desk, Job, expected_observation
+from robot_learning.deployment.keys import ServerKeys, require_keys
 from robot_learning.deployment.wire import encode
 from robot_learning.errors import DeploymentError
 
@@ -36,27 +36,28 @@ class PolicyServer:
     """
 
     def __init__(self, backend: Backend, endpoint: str, keys: str = "", clock: Clock | None = None) -> None:
-        curve.require_keys(endpoint, keys)
+        require_keys(endpoint, keys)
+        curve = ServerKeys.read(keys) if keys else None
         self.desk = Desk(backend.info, backend.contract, clock or SystemClock())
         self._stop = threading.Event()
         self._context = zmq.Context()
         try:
-            self._zap = _Zap(self._context, curve.admitted(keys)) if keys else None
-            self._router = self._bind(endpoint, keys, _largest(backend))
+            self._zap = _Zap(self._context, curve.admitted) if curve else None
+            self._router = self._bind(endpoint, curve, _largest(backend))
         except BaseException:
             self._context.destroy(linger=0)
             raise
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._worker = _Worker(backend, self._context)
 
-    def _bind(self, endpoint: str, keys: str, largest: int) -> zmq.Socket:
+    def _bind(self, endpoint: str, keys: ServerKeys | None, largest: int) -> zmq.Socket:
         router = self._context.socket(zmq.ROUTER)
         router.linger = 200
         router.maxmsgsize = largest  # a peer that sends more is disconnected before it is buffered
         router.handshake_ivl = router.heartbeat_timeout = PEER_SILENT_MS
         router.heartbeat_ivl = PEER_SILENT_MS // 3
         if keys:
-            curve.secure_server(router, keys)
+            keys.secure(router)
         try:
             router.bind(endpoint)
         except zmq.ZMQError as error:
@@ -157,7 +158,7 @@ class _Worker:
 class _Zap:
     """Says which keys may connect (ZeroMQ's authentication protocol, RFC 27)."""
 
-    def __init__(self, context: zmq.Context, admitted: set[bytes]) -> None:
+    def __init__(self, context: zmq.Context, admitted: frozenset[bytes]) -> None:
         self._admitted = admitted
         self.socket = context.socket(zmq.ROUTER)
         self.socket.bind("inproc://zeromq.zap.01")

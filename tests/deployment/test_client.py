@@ -197,9 +197,9 @@ def router():
 
 @pytest.fixture
 def greeted(router, clock):
-    """A client that has shaken hands with a scripted server, by polling as after a lost connection."""
+    """A client that has shaken hands with a scripted server, without waiting."""
     client = PolicyClient(router.endpoint, small_contract(), clock)
-    client._given_up = False  # as `connect` does, which would wait for an answer that this thread is to give
+    client.begin()
     client.poll()
     router.send(Welcome(router.receive(Hello).id, INFO))
     until(client, lambda _: client.connected)
@@ -272,6 +272,16 @@ def test_a_server_that_returns_with_another_policy_is_refused_once_and_left_alon
     for _ in range(3):
         assert greeted.poll() is None
         assert not greeted.connected
+
+
+def test_a_server_that_speaks_of_actions_that_the_rig_does_not_have_is_refused(router, clock):
+    client = PolicyClient(router.endpoint, small_contract(), clock)
+    client.begin()
+    client.poll()
+    router.send(Welcome(router.receive(Hello).id, replace(INFO, actions=("wings",))))
+    with pytest.raises(PolicyFault, match="refused: unknown feature 'wings'"):
+        until(client)
+    client.close()
 
 
 def test_asking_anew_gives_up_the_older_question(router, greeted):
