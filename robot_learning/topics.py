@@ -22,9 +22,14 @@ _STATE = {
 }
 
 
+def is_action(stream: str) -> bool:
+    """Whether a stream is one of a command's stages."""
+    return stream.startswith("action_")
+
+
 def is_continuous(stream: str) -> bool:
     """Whether a stream is measured all the time, unlike commands, which come while somebody commands."""
-    return stream != COMMANDER and not stream.startswith("action_")
+    return stream != COMMANDER and not is_action(stream)
 
 
 def action_names(rig: Rig) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from robot_learning.data.recorder import DISK_RESERVE_BYTES, Recorder
 from robot_learning.data.sample import Sample
 from robot_learning.data.store import Store
 from robot_learning.errors import StoreError, UserError
-from robot_learning.topics import COMMANDER, OPTIONAL, is_continuous
+from robot_learning.topics import COMMANDER, OPTIONAL, is_action, is_continuous
 
 PERIODS = 3  # a slow stream may be silent for so many of its periods, whatever the allowed gap
 FRESH_S = 1.0  # what a stream must have sent within, for an episode to start
@@ -197,8 +197,10 @@ class Session:
             )
         except StoreError as error:
             return Ended("", None, reason, f"episode {self.id} could not be sealed ({reason}): {error}")
-        judged = outcome or "not judged"
-        return Ended(self.id, outcome, reason, f"episode {self.id} is sealed: {seconds:.1f} s, {judged}, {reason}")
+        told = f"episode {self.id} is sealed: {seconds:.1f} s, {outcome or 'not judged'}, {reason}"
+        if not any(is_action(name) for name in self._counts):
+            told += "; nobody commanded, so there is nothing to learn from in it"
+        return Ended(self.id, outcome, reason, told)
 
     def discard(self, why: str = "") -> Ended:
         """Throw the episode away; NotReady where there is none."""

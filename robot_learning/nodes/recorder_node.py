@@ -151,6 +151,7 @@ class RecorderNode(StationNode):
         return self.param("task") or task_text(self.rig)
 
     def _end(self, outcome: str | None) -> str:
+        self._intake.poll()  # what came before the command is part of the episode
         ended = self._session.end(outcome, "operator")
         self._ended(ended)
         if not ended.id:

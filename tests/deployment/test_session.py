@@ -87,6 +87,7 @@ def test_an_episode_holds_what_came_while_it_was_recorded_and_who_did_what(stati
     assert station.rig.run(2.0, "front", "joint_position", "action_gated") is None
     mark = station.session.mark()
     ended = station.session.end("success", "operator")
+    assert "nobody commanded" not in ended.text
     station.rig.run(0.5, "front", "joint_position")
     assert (ended.id, ended.outcome, ended.reason) == (id, "success", "operator")
     episode = newest(station)
@@ -264,7 +265,7 @@ def test_what_was_received_before_the_start_is_not_in_the_episode(station):
     station.session.start("lift")
     station.session.extend([waiting])
     station.rig.run(0.3, "front", "joint_position")
-    station.session.end(None, "operator")
+    assert "nobody commanded" in station.session.end(None, "operator").text
     assert len(newest(station).streams["front"]) == 3
 
 
