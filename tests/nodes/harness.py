@@ -141,13 +141,15 @@ class Graph:
         return messages
 
     def call(self, service: str, timeout_s: float = PATIENCE_S) -> Trigger.Response:
-        """Call a Trigger service and return its answer."""
+        """Call a Trigger service and return its answer; asked again where that got lost."""
         if service not in self._clients:
             self._clients[service] = client = self.node.create_client(Trigger, service)
             self.until(client.service_is_ready, timeout_s)
             self.spin(0.3)  # ROS loses the answer of a service that has not discovered its client's side yet
         future = self._clients[service].call_async(Trigger.Request())
-        self.until(future.done, timeout_s)
+        if not self.until(future.done, min(timeout_s, 8.0), required=False):  # a busy machine needs longer for that
+            future = self._clients[service].call_async(Trigger.Request())
+            self.until(future.done, timeout_s)
         return future.result()
 
     def close(self) -> None:

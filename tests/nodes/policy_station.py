@@ -83,7 +83,7 @@ class PolicyStation:
 
     def start(self) -> None:
         """Ask for ~/start until it is granted, then wait until a chunk's actions go out."""
-        self.graph.until(lambda: self.call("start").success or self.graph.spin(0.1))
+        self.graph.until(lambda: self.call("start").success or self.mode == "policy" or self.graph.spin(0.1))
         self.modes[:], self.timings[:], self.targets[:] = self.modes[-1:], [], []
         self.graph.until(lambda: self.mode == "policy" and len(self.targets) > 5 and self.timings)
 
