@@ -20,7 +20,6 @@ from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix,
 TICK_HZ = 100.0  # a target is sent at most so much late
 _SLOW = 0.4  # of the rig's limits, on the way to the start; the motion itself uses a share of these
 _SETTLE_S = 0.5  # at the start and at the last target, until the arm has come to rest
-_STALE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class Replay(Scripted):
 
     def _fresh(self) -> bool:
         age = self._clock.now_ns() - self.measured.stamp_ns
-        return not self.measured.missing and age <= seconds_to_ns(_STALE_S)
+        return not self.measured.missing and age <= seconds_to_ns(self._rig.limits.command_age_max_s)
 
 
 def _slower(limits: Limits) -> Limits:

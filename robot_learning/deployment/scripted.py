@@ -19,7 +19,6 @@ from robot_learning.sim.panda_expert import PandaExpert
 from robot_learning.sim.recording import AFTER_SUCCESS_S
 from robot_learning.sim.station import task_of
 
-_STALE_S = 0.3  # older state is not acted upon
 _CALM_S = 0.5  # after a first interruption; longer after each more, for a busy machine may need it
 _ATTEMPTS = 10  # at one seed, before it gives up
 
@@ -153,7 +152,7 @@ class Demonstrator(Scripted):
         """Send the expert's next action, unless what it would answer is old: then the robot's watchdog acts."""
         now, state = self._clock.now_ns(), self.measured.state
         oldest = min([self.measured.stamp_ns, *(stamp for stamp, _ in self.objects.values())])
-        if state is None or now - oldest > seconds_to_ns(_STALE_S):
+        if state is None or now - oldest > seconds_to_ns(self._rig.limits.command_age_max_s):
             return
         objects = {name: value for name, (_, value) in self.objects.items()}
         values = self._expert.act(state, objects, self._reference(), rng)

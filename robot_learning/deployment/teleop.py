@@ -26,7 +26,6 @@ Mode = Literal["ee", "joint"]
 _REACH = 0.7  # share of the gate's tracking distance that a target may be ahead of the measured pose
 _RISE_S = 0.25  # from rest to full speed, and back
 _MARGIN = 0.7  # share of the rig's acceleration limits that is used at most
-_STALE_S = 0.3  # older state is not commanded from
 _SETTLE_S = 0.5  # after this much rest, the robot has come to where it was told to be
 _MOVED_M, _MOVED_RAD = 0.02, 0.1  # farther from there, somebody else has moved it
 _FASTER, _SLOWEST = 1.25, 0.05
@@ -106,7 +105,7 @@ class Teleop:
         now = self._clock.now_ns()
         pressed, self._was_held = hands.dead_man and not self._was_held, hands.dead_man
         self._armed |= not hands.dead_man
-        if state is None or now - state.stamp_ns > seconds_to_ns(_STALE_S):
+        if state is None or now - state.stamp_ns > seconds_to_ns(self._limits.command_age_max_s):
             return self.let_go("the robot's state does not come: nothing is sent", hands.dead_man, pressed)
         if stopped:
             why = f"the robot is stopped: {stopped}; recover, then hold the dead-man anew"
