@@ -11,7 +11,7 @@ import numpy as np
 from robot_learning.clock import Clock
 from robot_learning.drivers.commanders import Commander, Commanders
 from robot_learning.drivers.gate import FirstTargetRefused, Gate, GateResult
-from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
+from robot_learning.drivers.interfaces import EeTarget, JointTarget, Robot, Target
 from robot_learning.drivers.motions import EeMotion, JointMotion, Motion
 from robot_learning.drivers.reference import Trip
 from robot_learning.drivers.targets import flatten, measured
@@ -56,9 +56,9 @@ class Helm:
         newest_trip: the last broken rule.
     """
 
-    def __init__(self, robot: Any, rig: Rig, clock: Clock) -> None:
+    def __init__(self, robot: Robot, rig: Rig, clock: Clock) -> None:
         self._robot, self._rig, self._clock = robot, rig, clock
-        self._kinematics = getattr(robot, "kinematics", None)
+        self._kinematics: Any = getattr(robot, "kinematics", None)
         self.gate = Gate(
             robot, rig.limits, clock, rig.policy.rate_hz, self._kinematics.position if self._kinematics else None
         )

@@ -17,7 +17,7 @@ from robot_learning.drivers.commanders import Commander
 from robot_learning.drivers.helm import Helm, Outcome
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, RobotState, Target
 from robot_learning.drivers.motions import Trajectory
-from robot_learning.drivers.robots import make_robot
+from robot_learning.drivers.robots import LiveRobot, make_robot
 from robot_learning.drivers.targets import flatten, to_target
 from robot_learning.errors import UserError
 from robot_learning.nodes import declarations as declared
@@ -37,8 +37,9 @@ class RobotNode(StationNode):
     """Any robot; see the declaration for what it says and hears."""
 
     declaration = declared.ROBOT
+    configured = False
 
-    def make_robot(self) -> Any:
+    def make_robot(self) -> LiveRobot:
         """The robot, not yet connected."""
         return make_robot(self.rig, self.clock)
 
@@ -65,6 +66,7 @@ class RobotNode(StationNode):
         self._motion_timer.cancel()
         self._alarm: Notices[None] = Notices(self, lambda _: self.tell_gate())
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        self.configured = True
 
     def activate(self) -> None:
         if self.helm.gate.stop_reason == "deactivated":
@@ -76,15 +78,16 @@ class RobotNode(StationNode):
         self.tell_gate()
 
     def close(self) -> None:
-        if hasattr(self, "helm"):
+        if self.configured:
             self.helm.stop("the node ended")
             self._ending.set()
             self.robot.disconnect()
             self._states.close()
 
     def time_jumped(self, delta_ns: int) -> None:
-        self.helm.time_jumped()
-        self.tell_gate()
+        if self.configured:
+            self.helm.time_jumped()
+            self.tell_gate()
 
     # States
 
@@ -251,7 +254,7 @@ class RobotNode(StationNode):
         self._gate.publish(messages.status(f"{self.get_name()}: gate", level, text, values))
 
     def diagnose(self) -> list[DiagnosticStatus]:
-        if not hasattr(self, "_states"):
+        if not self.configured:
             return []
         level = messages.WARN if self._states.dropped else messages.OK
         text = (

@@ -41,7 +41,7 @@ class SimNode(RobotNode):
     declaration = declared.SIM
     _studio: Studio | None = None
 
-    def make_robot(self) -> Any:
+    def make_robot(self) -> RealTimePanda:
         rig, task = self.rig, task_of(self.rig)
         if task is None or rig.robot.type != "mujoco_panda":
             raise ConfigError(
@@ -134,7 +134,7 @@ class SimNode(RobotNode):
 
     def diagnose(self) -> list[DiagnosticStatus]:
         lines = super().diagnose()
-        if not hasattr(self, "helm"):
+        if not self.configured:
             return lines
         time = self._robot.time
         lag, time.worst_lag_s = time.worst_lag_s, 0.0

@@ -10,9 +10,11 @@ from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from robot_learning.clock import NS_PER_S
 from robot_learning.nodes import messages
 
 
@@ -190,6 +192,28 @@ def test_deactivated_it_brakes_and_is_silent_and_activated_it_goes_on(station):
     graph.until(lambda: len(arm.states) > count)
     arm.until_it_stands()
     commander.begin()
+    graph.until(lambda: arm.gate == "active")
+
+
+def test_simulated_time_that_begins_anew_stops_a_commanded_robot(graph, tmp_path):
+    clock = graph.node.create_publisher(Clock, "/clock", 10)
+    now = [1000 * NS_PER_S]
+
+    def pass_on():
+        now[0] += NS_PER_S // 50
+        clock.publish(Clock(clock=messages.to_time(now[0])))
+
+    graph.node.create_timer(1 / 50, pass_on)
+    arm = Arm(graph, patient_rig(tmp_path), use_sim_time=True)
+    commander = Commander(graph, arm)
+    commander.now_ns = lambda: now[0]
+    commander.begin()
+    graph.until(lambda: arm.gate == "active")
+    assert abs(messages.stamp_of(arm.states[-1]) - now[0]) < NS_PER_S
+    now[0] = NS_PER_S
+    arm.until_stopped("time was set")
+    assert messages.stamp_of(arm.states[-1]) < 100 * NS_PER_S  # the state goes on, in the new time
+    assert arm.call("recover").success
     graph.until(lambda: arm.gate == "active")
 
 
