@@ -20,10 +20,9 @@ from robot_learning.deployment import keeper
 from robot_learning.deployment.child import Child
 from robot_learning.deployment.plan import Process, environment
 from robot_learning.deployment.restarts import Restarts
-from robot_learning.deployment.verdict import FAILED, Verdict, how, judge
+from robot_learning.deployment.verdict import FAILED, PATIENCE_S, Verdict, how, judge
 from robot_learning.output import prepare_folder
 
-PATIENCE_S = 10.0  # between the request to end and SIGKILL
 ENDED_BY_REQUEST = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 RANK = {"commander": 0, "recorder": 1, "server": 1, "camera": 1, "robot": 2}  # who ends first
 _SERIOUS = re.compile(r"\[(WARN|ERROR|FATAL)\]")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from robot_learning.deployment.plan import Process
 from robot_learning.deployment.restarts import Restarts
 
+PATIENCE_S = 10.0  # between the request to end and force: a recorder seals its episode in it
 FAILED = 1
 MISTAKE = 2  # exit code of a user's mistake, which starting again does not mend
 LOSS = {

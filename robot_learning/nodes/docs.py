@@ -48,7 +48,7 @@ would then move a robot by itself), says loudly what a loss means, and on Ctrl-C
 last; a second Ctrl-C kills. Its exit code is 0, or 1 where something failed, 2 for a mistake in what was asked. A
 keyboard is read from `up`'s own terminal. `ros2 launch` judges losses in the same way, but interrupts all processes at
 once, as it always does, and gives them no terminal: there the keyboard's node is not started, and the command that
-starts it in a terminal of its own is printed.
+starts it in a terminal of its own is printed. End it with Ctrl-C; on SIGTERM it leaves its processes behind.
 """
 
 _NAMES = """\

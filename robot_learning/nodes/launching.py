@@ -30,7 +30,7 @@ from robot_learning.clock import SystemClock
 from robot_learning.deployment.modes import MODES, Mode, read_option
 from robot_learning.deployment.plan import Process, environment, plan
 from robot_learning.deployment.restarts import FIRST_DELAY_S, Restarts
-from robot_learning.deployment.verdict import judge
+from robot_learning.deployment.verdict import PATIENCE_S, judge
 from robot_learning.nodes.declarations import Parameter
 
 PACKAGE = "robot_learning"
@@ -109,7 +109,13 @@ def _how_to_run(process: Process) -> dict[str, Any]:
         return [told, Shutdown(reason=verdict.end)] if verdict.end else [told]
 
     again = process.restart == "on_failure"
-    return {"output": "screen", "on_exit": on_exit, "respawn": again, "respawn_delay": FIRST_DELAY_S if again else None}
+    return {
+        "output": "screen",
+        "on_exit": on_exit,
+        "respawn": again,
+        "respawn_delay": FIRST_DELAY_S if again else None,
+        "sigterm_timeout": str(PATIENCE_S),  # after SIGINT
+    }
 
 
 def _once_said(ready: str, actions: list[Any]) -> Callable[[Any], list[Any] | None]:
