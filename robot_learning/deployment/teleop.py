@@ -52,9 +52,9 @@ class Motion:
 class Teleop:
     """Integrates what the hands ask for, from the measured pose.
 
-    Nothing is sent before the dead-man has been closed once. From then on every tick gives a target, for silence is
-    a fault to the robot's watchdog: while the dead-man is open the last target, at rest. A stop of the gate, state
-    that is old, or a lost device end that, until the dead-man closes anew.
+    Nothing is sent before the dead-man has been closed once, or the operator has asked to take over. From then on every
+    tick gives a target, for silence is a fault to the robot's watchdog: while the dead-man is open the last target, at
+    rest. A stop of the gate, state that is old, or a lost device end that, until the dead-man closes anew.
 
     In mode `joint` the first axis moves the chosen joint.
 
@@ -112,7 +112,8 @@ class Teleop:
             return self.let_go(why, hands.dead_man, pressed)
         for word in hands.words:
             self._heed(word)
-        if hands.dead_man and self._armed and not self._begun:
+        # Who takes over from a policy must be heard before: at rest, so that nothing moves by it.
+        if not self._begun and ((hands.dead_man and self._armed) or "take_over" in hands.words):
             self._begin(state)
         if not self._begun:
             return self._motion(None, hands.dead_man)

@@ -22,6 +22,7 @@ from robot_learning.rig import Rig
 from robot_learning.topics import action_names
 
 _RETRY_S = 1.0  # between looks for a lost device
+_HEARD_S = 0.1  # between the first target and the wish to take over, so that the policy has heard it
 _FAULT = "device"
 
 
@@ -39,6 +40,7 @@ class Person:
         self._target, self._twist = node.advertise("robot/target"), node.advertise("~/twist")
         self._recorder, self._dead_man = node.advertise("recorder/command"), node.advertise("~/dead_man")
         self._services = {word: node.client(name) for word, name in SERVICE_WORDS.items()}
+        self._wanted: list[tuple[int, str]] = []  # when [ns], and what is to be called
         self._told_dead_man: bool | None = None
         self._timer = node.create_timer(1 / node.rig.teleop.rate_hz, self._tick)
         self._timer.cancel()
@@ -47,6 +49,7 @@ class Person:
         """Open the device."""
         self._device.open()
         self._lost_ns = None
+        self._wanted.clear()
         self.teleop.let_go("")
         self._node.get_logger().info(f"ready; what does what:\n{self._device.help}")
         self._timer.reset()
@@ -70,6 +73,7 @@ class Person:
         self._measured.clear()
 
     def _tick(self) -> None:
+        now = self._node.clock.now_ns()
         hands = self._read()
         if hands is None:
             self._tell(self.teleop.let_go("the input device is lost: nothing is sent until it is back"))
@@ -78,8 +82,11 @@ class Person:
             if word in RECORDER_WORDS:
                 self._recorder.publish(String(data=word))
             elif word in SERVICE_WORDS:
-                self._call(word)
+                self._wanted.append((now + seconds_to_ns(_HEARD_S if word == "take_over" else 0.0), word))
         self._tell(self.teleop.tick(hands, self._measured.state, self._stopped))
+        due, self._wanted = [w for t, w in self._wanted if t <= now], [(t, w) for t, w in self._wanted if t > now]
+        for word in due:
+            self._call(word)
 
     def _read(self) -> Hands | None:
         """The hands; None while the device is lost."""

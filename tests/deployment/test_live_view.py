@@ -13,7 +13,7 @@ import simplejpeg
 
 from robot_learning.clock import NS_PER_S
 from robot_learning.deployment.live_view import LiveView, Viewer
-from robot_learning.errors import ConfigError
+from robot_learning.errors import ConfigError, UnknownName
 
 BEGIN = 1_700_000_000 * NS_PER_S
 
@@ -125,3 +125,10 @@ def listening(ports):
                     raw = bytes.fromhex(address)
                     found.add(socket.inet_ntoa(raw[::-1]) if length == 8 else address)
     return found
+
+
+def test_a_rig_that_is_not_there_is_named_with_the_closest():
+    from robot_learning.cli import live
+
+    with pytest.raises(UnknownName, match="did you mean 'panda_sim'"):
+        live.main(["--rig", "panda_sm"])

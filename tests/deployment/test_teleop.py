@@ -199,6 +199,13 @@ def test_state_that_stops_coming_ends_it_and_the_operator_is_told():
     assert any("state" in note for note in f.notes)
 
 
+def test_asking_to_take_over_begins_at_rest_so_that_the_policy_hears_a_person():
+    f = Follower()
+    f.tick(0, held=False, words=("take_over",), count=20)
+    assert all(t is not None for t in f.targets)
+    assert len({t.position.tobytes() for t in f.targets}) == 1
+
+
 def test_a_dead_man_that_is_held_from_the_very_start_moves_nothing_until_it_was_open():
     f = Follower()
     f.teleop.let_go("")

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed: pip install robot_learning[ros]")
 
+from blind import blind_rig
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import JointState
@@ -16,18 +17,8 @@ from std_msgs.msg import Bool, String
 
 from robot_learning.nodes import messages
 from robot_learning.nodes.qos import profile
-from robot_learning.rig import rig_folder
 
-NS = "/panda_sim"
-
-
-def patient(folder):
-    """The simulated rig with more patience: other tests' load must not look like an operator's silence."""
-    text = (rig_folder() / "panda_sim.yaml").read_text()
-    text = text.replace("timeout_s: 0.2", "timeout_s: 1.5").replace("command_age_max_s: 0.2", "command_age_max_s: 1.5")
-    path = folder / "patient.yaml"
-    path.write_text(text)
-    return path
+NS = "/blind"
 
 
 class Operator:
@@ -76,8 +67,8 @@ class Operator:
 
 @pytest.fixture
 def operator(graph, tmp_path):
-    rig = patient(tmp_path)
-    graph.start("robot_learning.nodes.sim_node", name="robot", namespace=NS, rig=rig, cameras=False)
+    rig = blind_rig(tmp_path)
+    graph.start("robot_learning.nodes.sim_node", name="robot", namespace=NS, rig=rig)
     made = Operator(graph, rig)
     graph.until(lambda: made.poses and made.gate and "ready" in made.teleop.log)
     yield made
