@@ -1,5 +1,6 @@
 """recorder_node on a real graph: what an operator does, and streams that go wrong while it records."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from harness import graph_of
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from recording import LATCHED, Recording
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from robot_learning.data.store import Store
@@ -106,6 +108,25 @@ def test_the_task_can_be_told_by_topic(station):
     assert recorder.call("stop").success
     episode = recorder.until_ended()
     assert (episode.metadata["task"], episode.metadata["outcome"]) == ("stack the cups", None)
+
+
+def test_a_persons_commands_in_a_policys_place_are_recorded_as_interventions(station):
+    recorder, graph = station.recorder, station.graph
+    commander = graph.node.create_publisher(JointState, "/small/policy/commander", 10)
+    graph.until(commander.get_subscription_count)
+    recorder.begin()
+    stamps = []
+    for human in (0.0, 1.0, 1.0, 0.0):
+        stamps.append(time.time_ns())
+        commander.publish(messages.vector(stamps[-1], ["human"], [human]))
+        graph.until(lambda: time.time_ns() > stamps[-1] + 10_000_000)
+    graph.until(lambda: recorder.values.get("interventions") == "1" and recorder.values["samples"])
+    recorder.call("success")
+    episode = recorder.until_ended()
+    graph.node.destroy_publisher(commander)
+    assert episode.metadata["interventions"] == [[stamps[1], stamps[3]]]
+    assert episode.metadata["absent_streams"] == []
+    assert episode.streams["commander"].read(range(4))[:, 0].tolist() == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
