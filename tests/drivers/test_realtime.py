@@ -14,7 +14,7 @@ from robot_learning.drivers.mujoco.realtime import RealTimePanda
 from robot_learning.drivers.mujoco.studio import Studio, Wanted
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import load_rig
-from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix
+from robot_learning.rotation import matrix_to_rotation_6d, matrix_to_rotation_vector, quaternion_to_matrix
 from robot_learning.sim.panda import PandaEnv
 from robot_learning.sim.panda_start import place_start
 from robot_learning.sim.station import task_of
@@ -234,3 +234,16 @@ def test_intrinsics_are_those_of_the_simulated_camera(darkroom):
     world = World(scene_xml())
     camera = MujocoCamera("wrist", RIG.cameras["wrist"], world)
     np.testing.assert_array_equal(darkroom().studio.intrinsics("wrist"), camera.intrinsics())
+
+
+def test_the_jacobian_turns_joint_speeds_into_the_tools(bench):
+    rng = np.random.default_rng(0)
+    kinematics, step = bench.robot.kinematics, 1e-6
+    for _ in range(10):
+        q = np.array(RIG.robot.home_joint_position_rad) + rng.uniform(-0.3, 0.3, 7)
+        speed = rng.normal(size=7)
+        position, rotation = kinematics.forward(q)
+        later, turned = kinematics.forward(q + step * speed)
+        linear, angular = np.split(bench.robot.jacobian(q) @ speed, 2)
+        np.testing.assert_allclose((later - position) / step, linear, atol=1e-4)
+        np.testing.assert_allclose(matrix_to_rotation_vector(turned @ rotation.T) / step, angular, atol=1e-4)
