@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.callback_groups import CallbackGroup
 from rclpy.client import Client
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -32,6 +33,7 @@ from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.qos import mismatch, profile
 from robot_learning.rig import Rig, load_rig
 
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 Handler = Callable[[], str]  # does a service's work and says what it did; UserError: it refused, and why
 
 
@@ -65,7 +67,8 @@ class StationNode(LifecycleNode):
         self.monitors: dict[str, Monitor] = {}
         self._faults: dict[str, str] = {}
         self._diagnostics = self.advertise("/diagnostics")
-        self.create_timer(1 / self.param("diagnostics_rate_hz"), self._tell)
+        # Steady: neither a simulated clock that stands still nor a system clock that is set back silences it.
+        self.create_timer(1 / self.param("diagnostics_rate_hz"), self._tell, clock=STEADY)
 
     # What subclasses override
 

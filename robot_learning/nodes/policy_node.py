@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock as RclpyClock
-from rclpy.clock import ClockType
 
 from robot_learning.deployment.client import PolicyClient
 from robot_learning.deployment.runner import Mode, PolicyRunner
 from robot_learning.deployment.timing import ChunkTiming
 from robot_learning.errors import DeploymentError, UserError
 from robot_learning.nodes import declarations, messages
-from robot_learning.nodes.base import StationNode, run
+from robot_learning.nodes.base import STEADY, StationNode, run
 from robot_learning.nodes.intake import Intake
 from robot_learning.nodes.messages import BadMessage
 from robot_learning.sim.station import object_streams, station_contract
@@ -60,7 +58,7 @@ class PolicyNode(StationNode):
             self.serve(f"~/{name}", self._served(work))
         rate_hz = TICKS_PER_STEP * self.rig.policy.rate_hz
         # Steady: neither a simulated clock that stands still nor a system clock that is set back stops the ticks.
-        self._timer = self.create_timer(1 / rate_hz, self._tick, clock=RclpyClock(clock_type=ClockType.STEADY_TIME))
+        self._timer = self.create_timer(1 / rate_hz, self._tick, clock=STEADY)
         self._timer.cancel()
         self._periods_s: deque[float] = deque(maxlen=_KEPT)
         self._untold_s: deque[float] = deque(maxlen=_KEPT)  # those since the last ~/timing

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.clock import Clock as RclpyClock
-from rclpy.clock import ClockType
 from rclpy.parameter import Parameter
 from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import String
@@ -21,7 +19,7 @@ from robot_learning.data.store import Store
 from robot_learning.deployment.session import Ended, NotReady, Session
 from robot_learning.errors import StoreError, UserError
 from robot_learning.nodes import declarations, messages
-from robot_learning.nodes.base import StationNode, run
+from robot_learning.nodes.base import STEADY, StationNode, run
 from robot_learning.nodes.intake import Intake
 from robot_learning.provenance import provenance
 from robot_learning.rig import rig_path
@@ -83,11 +81,10 @@ class RecorderNode(StationNode):
             self.serve(f"~/{word}", partial(self._do, work))
         self.listen("~/command", self._command)
         self.listen("~/task", self._task)
-        steady = RclpyClock(clock_type=ClockType.STEADY_TIME)  # a simulated clock may stand still
-        self.create_timer(POLL_S, self._intake.poll, clock=steady)
-        self.create_timer(CHECK_S, self._intake.check, clock=steady)
-        self.create_timer(LOOK_S, self._look, clock=steady)
-        self.create_timer(STATUS_S, self._tell_status, clock=steady)
+        self.create_timer(POLL_S, self._intake.poll, clock=STEADY)
+        self.create_timer(CHECK_S, self._intake.check, clock=STEADY)
+        self.create_timer(LOOK_S, self._look, clock=STEADY)
+        self.create_timer(STATUS_S, self._tell_status, clock=STEADY)
 
     def deactivate(self) -> None:
         self._finish("deactivated")
