@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import MISSING, field, make_dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +39,8 @@ def _run(mode: str, logs: Path, values: dict[str, Any]) -> int:
     from robot_learning.deployment.supervisor import Supervisor
 
     processes = plan(mode, values["rig"], values)
+    if find_spec("rclpy") is None:
+        raise ConfigError("ROS 2 is not installed: source your ROS installation, or pip install 'robot_learning[ros]'.")
     if any(p.terminal for p in processes) and not sys.stdin.isatty():
         raise ConfigError("the keyboard is read from a terminal, and there is none; give another --device.")
     folder = logs / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")

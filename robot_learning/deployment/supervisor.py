@@ -215,11 +215,12 @@ class Supervisor:
             self._loud(f"{verdict.text}. Its log is {self._log_of(process)}; it ends with: {child.last}")
         elif not verdict.end:
             self._tell(verdict.text)
-        if self._why_ending and verdict.loud:
-            self.code = self.code or verdict.code or FAILED
+        if self._why_ending:
+            self.code = self.code or (FAILED if verdict.loud else 0)
         elif verdict.end:
             self.end(verdict.end, verdict.code)
-        elif verdict.delay_s is not None and not self._why_ending:
+        elif verdict.delay_s is not None:
+            self._tell(f"{process.name} starts again in {verdict.delay_s:.0f} s")
             self._due[process.name] = (self._clock.now_ns() + seconds_to_ns(verdict.delay_s), process)
 
     def _end_next(self) -> None:

@@ -53,7 +53,7 @@ def judge(process: Process, code: int, failures: Restarts) -> Verdict:
         return Verdict(f"{name} refused to run", loud=True, end=f"{name} refused to run", code=MISTAKE)
     text = f"{name} died, {how(code)}: {LOSS[process.role]}"
     if process.restart == "on_failure" and (delay_s := failures.delay_s()) is not None:
-        return Verdict(f"{text}. It starts again in {delay_s:.0f} s", loud=True, delay_s=delay_s)
+        return Verdict(text, loud=True, delay_s=delay_s)
     again = "is not started again" if process.restart == "never" else "failed too often"
     return Verdict(text, loud=True, end=f"{name} {again}", code=code if process.leads and code > 0 else FAILED)
 

@@ -77,6 +77,9 @@ Everything stays on this machine. To reach others, set `ROS_AUTOMATIC_DISCOVERY_
 carries whole frames through shared memory, speaks to this machine only and is then left out; give one of your own in
 `FASTDDS_DEFAULT_PROFILES_FILE`. A policy on another machine needs none of this: it answers over ZeroMQ
 ([deployment](deployment.md)).
+
+A process that is killed with SIGKILL leaves its shared memory behind, 17 MB of it in `/dev/shm`; `fastdds shm clean`
+removes what nobody uses.
 """
 
 _ENVIRONMENT_WHY = {

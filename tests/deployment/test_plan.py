@@ -212,3 +212,12 @@ def test_the_keyboard_without_a_terminal_is_refused(capsys, monkeypatch):
         main()
     assert ended.value.code == 2
     assert "another --device" in capsys.readouterr().err
+
+
+def test_without_ros_up_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["robot-learning", "up", "sim"])
+    monkeypatch.setattr("robot_learning.cli.up.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "pip install 'robot_learning[ros]'" in capsys.readouterr().err
