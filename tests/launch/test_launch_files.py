@@ -1,5 +1,6 @@
 """The launch files without `launch`: what they would start is what `robot-learning up` starts."""
 
+import configparser
 import os
 import runpy
 from pathlib import Path
@@ -12,6 +13,7 @@ from robot_learning.deployment.modes import MODES
 from robot_learning.deployment.plan import environment, plan
 from robot_learning.deployment.restarts import LIMIT
 from robot_learning.errors import ConfigError
+from robot_learning.nodes.declarations import NODES
 
 FOLDER = Path(__file__).parents[2] / "launch"
 NEEDED = {"rig": "panda_sim", "store": "s", "checkpoint": "c"}
@@ -54,6 +56,16 @@ def exits(action, code):
 
 def test_each_mode_has_a_launch_file():
     assert {path.name.removesuffix(".launch.py") for path in FOLDER.glob("*.launch.py")} == set(MODES)
+
+
+def test_ros_finds_every_executable_of_a_plan_and_every_declared_node():
+    setup = configparser.ConfigParser()
+    setup.read(FOLDER.parent / "setup.cfg")
+    scripts = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].strip().splitlines())
+    for mode in MODES:
+        for process in plan(mode, "panda_sim", given(mode)):
+            assert scripts[process.executable].split(":")[0] == process.module
+    assert {node.executable for node in NODES} <= set(scripts)
 
 
 @pytest.mark.parametrize("mode", MODES)
