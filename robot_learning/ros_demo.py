@@ -36,7 +36,7 @@ class RosDemoConfig:
     output: Path = Path("outputs/ros_demo")
     rig: str = "panda_demo"
     demonstrations: int = 20
-    steps: int = 4000
+    steps: int = 5000
     episodes: int = 20
     device: str = "cpu"
 

@@ -23,7 +23,7 @@ from robot_learning.errors import DeploymentError
 from robot_learning.rig import Rig
 
 Mode = Literal["idle", "policy", "paused", "human", "stopped"]
-BEGINNINGS = 3  # a policy's first actions that the gate may refuse before it is told to stop
+BEGINNINGS = 10  # a policy's first actions that the gate may refuse before it is told to stop
 PERSON_SILENT_S = 0.5  # without a target for so long, nobody is there to take over
 
 

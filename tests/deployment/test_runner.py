@@ -10,7 +10,7 @@ from fake_client import INFO, FakeClient
 from robot_learning.clock import FakeClock
 from robot_learning.data.sample import Sample
 from robot_learning.deployment.observer import Blind
-from robot_learning.deployment.runner import PolicyRunner
+from robot_learning.deployment.runner import BEGINNINGS, PolicyRunner
 from robot_learning.errors import DeploymentError
 from robot_learning.rig import load_rig
 from robot_learning.rig_sections import ExecutionConfig
@@ -126,7 +126,7 @@ def test_a_robot_at_rest_begins_with_a_chunks_first_action_however_long_it_took(
 
 def test_a_refused_beginning_is_tried_again_with_a_fresh_chunk_and_then_stops_by_name():
     station = Station().started(0.2)
-    for _ in range(2):
+    for _ in range(BEGINNINGS - 1):
         asked = len(station.client.asked)
         station.runner.gate_refused("the first target is 3 times farther from the measured pose than allowed")
         station.runner.gate_refused("and so is the next, which was on its way")
@@ -135,7 +135,7 @@ def test_a_refused_beginning_is_tried_again_with_a_fresh_chunk_and_then_stops_by
         assert len(station.client.asked) == asked + 1
     station.runner.gate_refused("the first target is 3 times farther from the measured pose than allowed")
     assert station.mode == "stopped"
-    assert "the gate refused to begin, 3 times: the first target is 3 times farther" in station.reason
+    assert f"the gate refused to begin, {BEGINNINGS} times: the first target is 3 times farther" in station.reason
     station.assert_silent()
 
 
