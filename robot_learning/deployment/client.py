@@ -6,7 +6,6 @@ a newer question. A fresh connection shakes hands by itself while `poll` is call
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -15,23 +14,12 @@ from typing import NoReturn
 
 import numpy as np
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.contract import Contract
 from robot_learning.deployment.keys import ClientKeys, require_keys
-from robot_learning.deployment.wire import (
-    Ask,
-    Chunk,
-    Fault,
-    Hello,
-    Message,
-    ServerInfo,
-    Welcome,
-    WireError,
-    decode,
-    encode,
-)
+from robot_learning.deployment.link import Link
+from robot_learning.deployment.wire import Ask, Chunk, Fault, Hello, Message, ServerInfo, Welcome
 from robot_learning.errors import DeploymentError, UnknownName, UserError
 
 ATTEMPT_S = 1.0  # a handshake that takes longer begins anew on a fresh connection
@@ -42,10 +30,6 @@ _KINDS = {  # of faults that a runner treats each in its own way; all others are
     "shape": "shape",
     "no_session": "disconnected",
 }
-_HANDSHAKE_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-)
-_WATCHED = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | _HANDSHAKE_FAILED
 
 
 class PolicyFault(UserError):
@@ -113,7 +97,7 @@ class PolicyClient:
         self._context = zmq.Context()
         self._width = 0
         self._id = 0
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._hello: _Question | None = None  # under way; None: shaken hands, or given up
         self._question: _Question | None = None
         self._given_up = True
@@ -268,7 +252,7 @@ class PolicyClient:
         now = self._clock.now_ns()
         if self._link is None or self._hello is None or now > self._hello.deadline_ns:
             self._discard()
-            self._link = _Link(self._context, self.endpoint, self._keys)
+            self._link = Link(self._context, self.endpoint, self._keys)
             self._id += 1
             self._hello = _Question(self._id, 0, now, now + seconds_to_ns(ATTEMPT_S))
             self._link.send(Hello(self._id, self.name, self._contract.to_json()))
@@ -297,72 +281,3 @@ class PolicyClient:
         if self._link is not None:
             self._link.close()
         self._link = self._hello = self._question = None
-
-
-class _Link:
-    """One connection, never used again once anything went wrong on it.
-
-    Attributes:
-        lost: whether it was established and is not any more.
-        trouble: why it is not established, as far as is known.
-    """
-
-    def __init__(self, context: zmq.Context, endpoint: str, keys: ClientKeys | None) -> None:
-        self.socket = context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.sndhwm = self.socket.rcvhwm = 4
-        self.socket.heartbeat_ivl, self.socket.heartbeat_timeout = 1000, 3000
-        self.socket.reconnect_ivl = 50
-        self.lost = False
-        self.trouble = "nothing listens there"
-        self._established = False
-        try:
-            if keys:
-                keys.secure(self.socket)
-            self._monitor = self.socket.get_monitor_socket(_WATCHED)
-            self.socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise DeploymentError(f"can't connect to {endpoint}: {error.strerror}; check the address.") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def send(self, message: Message) -> bool:
-        """Queue a message; False where the queue is full."""
-        try:
-            self.socket.send(encode(message), zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
-
-    def receive(self) -> Message | None:
-        """The next message, or None; what is not of the protocol is skipped."""
-        self._watch()
-        while True:
-            try:
-                return decode(self.socket.recv(zmq.NOBLOCK))
-            except zmq.Again:
-                return None
-            except WireError as error:
-                self.trouble = f"what answers is no policy server of this version ({error})"
-
-    def close(self) -> None:
-        with contextlib.suppress(zmq.ZMQError):
-            self.socket.disable_monitor()
-        self.socket.close(0)
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
-            except zmq.Again:
-                return
-            if event == zmq.EVENT_CONNECTED:
-                self.trouble = "it accepts the connection and does not answer"
-            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._established = True
-            elif event & _HANDSHAKE_FAILED:
-                self.trouble = "the encrypted handshake failed; check both sides' keys"
-            elif event == zmq.EVENT_DISCONNECTED:
-                self.lost = self._established
