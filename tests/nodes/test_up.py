@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+from arm import patient_rig
 from harness import Graph
 from sensor_msgs.msg import JointState
 
@@ -15,7 +16,8 @@ from robot_learning.deployment.keeper import is_there
 
 def up(graph: Graph, mode: str, namespace: str):
     logs = graph.folder / namespace
-    command = ["-m", "robot_learning.cli.main", "up", mode, "--rig", "panda_sim", "--no-cameras"]
+    rig = patient_rig(graph.folder, namespace)
+    command = ["-m", "robot_learning.cli.main", "up", mode, "--rig", str(rig), "--no-cameras"]
     return [sys.executable, *command, "--namespace", namespace, "--logs", str(logs)]
 
 
