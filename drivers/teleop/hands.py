@@ -14,6 +14,9 @@ RECORDER_WORDS = ("start", "success", "failure", "discard", "mark")
 SERVICE_WORDS = {  # word: the service that it calls
     "stop": "robot/stop",
     "recover": "robot/recover",
+    "act": "policy/start",
+    "pause": "policy/pause",
+    "resume": "policy/resume",
     "take_over": "policy/take_over",
     "hand_back": "policy/hand_back",
 }

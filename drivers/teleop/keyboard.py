@@ -26,7 +26,7 @@ _MOTIONS = {  # key: axis and direction
 _WORDS = {
     " ": "stop", "\r": "start", "\n": "start", "y": "success", "n": "failure", "\x7f": "discard", "\x08": "discard",
     "b": "mark", "g": "gripper", "m": "mode", "]": "joint_up", "[": "joint_down", "+": "faster", "=": "faster",
-    "-": "slower", "c": "recover", "t": "take_over", "h": "hand_back",
+    "-": "slower", "c": "recover", "p": "act", "o": "pause", "u": "resume", "t": "take_over", "h": "hand_back",
 }  # fmt: skip
 
 
@@ -44,7 +44,8 @@ class Keyboard:
     help = (
         "hold to move: w s forward, back; a d left, right; r f up, down; j l roll, i k pitch, q e yaw\n"
         "g gripper, + - speed, m mode, [ ] joint; space STOP, c recover\n"
-        "Enter start recording; y success, n failure, Backspace discard, b mark; t take over, h hand back"
+        "Enter start recording; y success, n failure, Backspace discard, b mark\n"
+        "a policy: p act, o pause, u resume; t take over, h hand back"
     )
 
     def __init__(self, dead_man_timeout_s: float, file: Any = None) -> None:

@@ -107,8 +107,12 @@ _TARGETS = (
 
 _ROBOT_PUBLISHES = (
     Topic("joint_states", "sensor_msgs/JointState", "state", "measured position [rad], velocity, effort [Nm]"),
-    Topic("~/desired_joint_states", "sensor_msgs/JointState", "state",
-          "what the controller tells the joints: position [rad], velocity"),
+    Topic(
+        "~/desired_joint_states",
+        "sensor_msgs/JointState",
+        "state",
+        "what the controller tells the joints: position [rad], velocity",
+    ),
     Topic("~/ee_pose", "geometry_msgs/PoseStamped", "state", "measured tool pose in the base frame"),
     Topic("~/ee_twist", "geometry_msgs/TwistStamped", "state", "measured tool velocity in the base frame"),
     Topic("~/wrench", "geometry_msgs/WrenchStamped", "state", "force and torque at the tool, estimated from effort"),
@@ -191,6 +195,9 @@ TELEOP = Node(
     (
         Service("robot/stop", "std_srvs/Trigger", "the operator's stop key"),
         Service("robot/recover", "std_srvs/Trigger", "the operator's key for it"),
+        Service("policy/start", "std_srvs/Trigger", "the operator's key for it"),
+        Service("policy/pause", "std_srvs/Trigger", "the operator's key for it"),
+        Service("policy/resume", "std_srvs/Trigger", "the operator's key for it"),
         Service("policy/take_over", "std_srvs/Trigger", "the operator's key for it"),
         Service("policy/hand_back", "std_srvs/Trigger", "the operator's key for it"),
         Service("robot/reset", "std_srvs/Trigger", "scripted: a new start"),

@@ -89,6 +89,7 @@ def test_keys_are_words(terminal):
     assert terminal.words("y") == ("success",)
     assert terminal.words("\x7f") == ("discard",)
     assert terminal.words("t") == ("take_over",)
+    assert terminal.words("pou") == ("act", "pause", "resume")
 
 
 def test_the_space_bar_stops_and_opens_the_dead_man(terminal):
