@@ -2,7 +2,8 @@
 
     python benchmarks/circle_server.py RIG ENDPOINT
 
-Not a trained policy: the network is a diffusion policy with random weights, run for its time and thrown away.
+Not a trained policy: the network is a small diffusion policy's with random weights, through ONNX Runtime; it is run for
+its time, and what it says is thrown away.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import torch
 
 from robot_learning.contract import Contract
@@ -29,6 +31,7 @@ from robot_learning.sim.station import station_contract
 PRESET = "diffusion_unet_state_small"
 CENTRE, RADIUS_M, SPEED_M_S = np.array([0.50, 0.0, 0.30]), 0.06, 0.10
 IMAGE = (96, 96)
+_INPUTS = (torch.zeros(1, 16, 10), torch.tensor([0]), torch.zeros(1, 40))
 
 
 class Circle:
@@ -39,7 +42,13 @@ class Circle:
         config = preset(PRESET).config
         assert isinstance(config, DiffusionUNetConfig)
         self._steps = config.inference_steps
-        self._network = ConditionalUNet(10, 40, replace(config, Tp=16)).eval()
+        network = ConditionalUNet(10, 40, replace(config, Tp=16)).eval()
+        program = torch.onnx.export(network, _INPUTS, dynamo=True, verbose=False)
+        assert program is not None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._network = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+        self._feed = {i.name: x.numpy() for i, x in zip(self._network.get_inputs(), _INPUTS, strict=True)}
         self.info = ServerInfo(
             policy="circle",
             observations=("ee_position", "ee_orientation", "gripper_width", "front", "wrist"),
@@ -49,16 +58,15 @@ class Circle:
             executed=(1, 9),
             image_size=IMAGE,
             policy_rate_hz=contract.policy_rate_hz,
-            backend="eager",
+            backend="onnx",
             snapshot="0" * 64,
             supports_prefix=False,
         )
 
     def infer(self, observation: Mapping[str, np.ndarray], prefix: np.ndarray | None, instruction: str) -> np.ndarray:
         """One chunk, after as much work as a small diffusion policy has."""
-        with torch.inference_mode():
-            for k in range(self._steps):
-                self._network(torch.zeros(1, 16, 10), torch.tensor([k]), torch.zeros(1, 40))
+        for _ in range(self._steps):
+            self._network.run(None, self._feed)
         p = np.asarray(observation["ee_position"][-1], dtype=np.float64)
         rotation = matrix_to_rotation_6d(quaternion_to_matrix(observation["ee_orientation"][-1]))
         chunk = np.empty((self.info.Tp - self.info.executed[0], 10))

@@ -67,27 +67,25 @@ def _run(station: Station, options: argparse.Namespace) -> int:
     timing: dict[str, list[float]] = defaultdict(list)
     desired: list[tuple[int, float]] = []  # stamp, largest commanded joint speed
     station.node.create_subscription(DiagnosticStatus, f"{ns}/policy/timing", lambda m: _note(timing, m), 50)
+    station.insist(f"{ns}/robot/reset")
+    station.insist(f"{ns}/recorder/start", 60)
+    station.insist(f"{ns}/policy/start", 60)
+    station.until(lambda: len(timing["observation_age_ms"]) > 20, 30, "the policy")
+    timing.clear()
+    before, began = station.usage(), time.monotonic()
+    while (elapsed := time.monotonic() - began) < options.seconds:
+        station.spin(min(10.0, options.seconds - elapsed))
+        station.alive()
+        print(f"\r{time.monotonic() - began:5.0f} of {options.seconds:.0f} s", end="", file=sys.stderr, flush=True)
+    seconds, after = time.monotonic() - began, station.usage()
+    print("", file=sys.stderr)
+    measured = dict(timing)
     station.node.create_subscription(
         JointState,
         f"{ns}/robot/desired_joint_states",
         lambda m: desired.append((_ns(m), float(np.abs(m.velocity).max()))),
         200,
     )
-    station.insist(f"{ns}/robot/reset")
-    station.insist(f"{ns}/recorder/start", 60)
-    station.insist(f"{ns}/policy/start", 60)
-    station.until(lambda: len(timing["observation_age_ms"]) > 20, 30, "the policy")
-    timing.clear()
-    desired.clear()
-    before, began = station.usage(), time.monotonic()
-    while (elapsed := time.monotonic() - began) < options.seconds:
-        station.spin(min(10.0, options.seconds - elapsed))
-        station.alive()
-        print(f"\r{time.monotonic() - began:5.0f} of {options.seconds:.0f} s", end="", file=sys.stderr, flush=True)
-        del desired[:-10]
-    seconds, after = time.monotonic() - began, station.usage()
-    print("", file=sys.stderr)
-    measured = dict(timing)
     _stops(station, ns, 1, desired)  # services find their clients
     idle = _stops(station, ns, options.stops, desired)
     burners = [subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(os.cpu_count() or 1)]

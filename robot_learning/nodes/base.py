@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import signal
 import sys
@@ -144,7 +145,10 @@ class StationNode(LifecycleNode):
     def start(self) -> bool:
         """Configure and activate; whether both succeeded."""
         transitions = self.trigger_configure, self.trigger_activate
-        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+        succeeded = all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+        gc.collect()
+        gc.freeze()  # what lives as long as the node is not looked through in the middle of its work
+        return succeeded
 
     def end(self, code: int = 0) -> None:
         """Have this process end in order, with an exit code: its work is done, or can't be."""

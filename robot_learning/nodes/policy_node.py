@@ -23,6 +23,7 @@ from robot_learning.topics import action_names, topics
 
 TICKS_PER_STEP = 5
 _TRY_S = 0.5  # from one try to start to the next, where the node is to start by itself
+_CHECK_S = 1.0  # between looks for publishers that don't fit
 _KEPT = 3000  # periods between ticks, for /diagnostics
 
 
@@ -46,6 +47,8 @@ class PolicyNode(StationNode):
             self.param("execution"), self.param("deadline_s"), self._changed, self._timed,
         )  # fmt: skip
         self._listening: set[str] = set()
+        self._intakes: list[Intake] = []
+        self.create_timer(_CHECK_S, self._check_streams, clock=STEADY)
         self._refused: int | None = None  # first targets that the gate has refused so far
         self.listen("~/human_target", self._human_target)
         self.listen("~/instruction", self._instruction)
@@ -136,6 +139,8 @@ class PolicyNode(StationNode):
             self._untold_s.append(now - self._ticked_at)
         self._ticked_at = now
         self.clock.look()
+        for intake in self._intakes:
+            intake.poll()
         self.runner.tick()
         self._listen_to_streams()
         if self._try_at is not None and now >= self._try_at:
@@ -147,7 +152,13 @@ class PolicyNode(StationNode):
         new = [s for s in observer.streams if s not in self._listening] if observer else []
         if new:
             self._listening |= set(new)
-            Intake(self, self._contract, self._sources, new, self.runner.extend, self.runner.refused)
+            # Read at each tick: to be woken by each message would cost more than the messages, and hold up the ticks.
+            streams = self._contract, self._sources, new
+            self._intakes.append(Intake(self, *streams, self.runner.extend, self.runner.refused, polled=True))
+
+    def _check_streams(self) -> None:
+        for intake in self._intakes:
+            intake.check()
 
     def _try_to_start(self, now: float) -> None:
         self._try_at = now + _TRY_S
