@@ -42,6 +42,8 @@ def test_a_replay_is_ended_by_a_stop_and_after_recovery_does_the_whole_motion(gr
     def replay(folder):
         return graph.start("robot_learning.nodes.replay_node", namespace=NS, rig=rig, store=store, output=folder)
 
+    graph.call(f"{NS}/robot/stop")  # a service's first call may take long, for its client must be discovered
+    graph.until(lambda: graph.call(f"{NS}/robot/recover").success)
     stopped = replay(tmp_path / "stopped")
     graph.until(lambda: "moving to the start" in stopped.log)
     graph.call(f"{NS}/robot/stop")
