@@ -8,6 +8,7 @@ import importlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -34,6 +35,7 @@ from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.qos import mismatch, profile
 from robot_learning.rig import Rig, load_rig
 
+_SIGNAL_S = 0.5
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 Handler = Callable[[], str]  # does a service's work and says what it did; UserError: it refused, and why
 
@@ -303,5 +305,8 @@ def _spin(executor: SingleThreadedExecutor) -> None:
     try:
         executor.spin()
     except Exception:
-        if executor.context.ok():
-            raise
+        end = time.monotonic() + _SIGNAL_S
+        while executor.context.ok():  # ROS ends a moment after the signal
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)

@@ -80,7 +80,7 @@ def test_a_held_key_moves_the_tool_letting_it_go_holds_it_and_a_closed_terminal_
     begin, until = operator.x, operator.graph.until
     assert not operator.targets  # nothing before the dead-man was held
     operator.hold_until("w", lambda: operator.x > begin + 0.05)
-    assert any(m.data for m in operator.dead_man)
+    until(lambda: any(m.data for m in operator.dead_man))
     until(lambda: not operator.dead_man[-1].data and not operator.moving)
     count = len(operator.targets)
     until(lambda: len(operator.targets) > count + 25)  # the target at rest goes on
