@@ -151,14 +151,28 @@ def run_stage(stage: str, arguments: list[str], training: Path) -> None:
 
 
 def _report(config: DemoConfig, seconds: dict[str, float]) -> dict[str, Any]:
+    result = json.loads((config.evaluation / "report.json").read_text())
+    return write_demo_report(config, seconds, result, config.evaluation)
+
+
+def write_demo_report(
+    config: Any, seconds: dict[str, float], result: dict[str, Any], evaluated: Path, **more: Any
+) -> dict[str, Any]:
+    """Write `report.json` and `report.html` into a demo's output, and return the report.
+
+    Args:
+        config: has `output`, `store`, `training`, `demonstrations` and `commands()`.
+        result: the evaluation's `report.json`; `evaluated` is its folder.
+        more: further keys of the report.
+    """
     from robot_learning.data.store import Store
     from robot_learning.demo_page import write_demo_page
     from robot_learning.provenance import provenance
     from robot_learning.training.metrics import read_metrics
 
-    result = json.loads((config.evaluation / "report.json").read_text())
     report = {
         **{k: result[k] for k in ("env", "policy", "success_rate", "successes", "episodes", "interval", "privileged")},
+        **more,
         "demonstrations": config.demonstrations,
         "seconds": {stage: seconds[stage] for stage in config.commands()} | {"total": sum(seconds.values())},
         **provenance(),
@@ -170,7 +184,7 @@ def _report(config: DemoConfig, seconds: dict[str, float]) -> dict[str, Any]:
         report,
         Store.open(config.store),
         [(line["step"], line["loss"]) for line in read_metrics(config.training) if "loss" in line],
-        config.evaluation,
+        evaluated,
         config.commands(),
     )
     return report

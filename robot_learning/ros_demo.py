@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robot_learning.demo import OBSERVATIONS, POLICY, Progress, run_stage
+from robot_learning.demo import OBSERVATIONS, POLICY, Progress, run_stage, write_demo_report
 from robot_learning.errors import ConfigError
-from robot_learning.output import prepare_folder, write_json
+from robot_learning.output import prepare_folder
 from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
 HORIZONS = "--config.Tp 8 --config.Ta 4"
@@ -44,6 +44,16 @@ class RosDemoConfig:
         for name in ("demonstrations", "steps", "episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} must be at least 1; got {getattr(self, name)}.")
+
+    @property
+    def store(self) -> Path:
+        """Where the demonstrations go."""
+        return self.output / "store"
+
+    @property
+    def training(self) -> Path:
+        """Where checkpoints and curves go."""
+        return self.output / "train"
 
     @property
     def results(self) -> Path:
@@ -91,14 +101,10 @@ def ros_demo(config: RosDemoConfig, say: Callable[[str], None] = print) -> dict[
 
 def _report(config: RosDemoConfig, seconds: dict[str, float]) -> dict[str, Any]:
     """The evaluation's report over what was done over ROS, paired with the one without."""
-    from robot_learning.data.store import Store
-    from robot_learning.demo_page import write_demo_page
     from robot_learning.evaluation.evaluate import EvaluateConfig, Result, subject
     from robot_learning.evaluation.report import write_report
     from robot_learning.evaluation.rollout import Episode
     from robot_learning.evaluation.statistics import compare
-    from robot_learning.provenance import provenance
-    from robot_learning.training.metrics import read_metrics
 
     evaluate = EvaluateConfig(
         checkpoint=config.output / "train",
@@ -115,24 +121,8 @@ def _report(config: RosDemoConfig, seconds: dict[str, float]) -> dict[str, Any]:
     paired = compare(first.by_seed(), second.by_seed())
     films = _films(config, over_ros)
     result = write_report(evaluate, first, second, paired, films)
-    report = {
-        **{k: result[k] for k in ("env", "policy", "success_rate", "successes", "episodes", "interval", "privileged")},
-        "without_ros": {k: without[k] for k in ("success_rate", "successes", "episodes", "interval")},
-        "demonstrations": config.demonstrations,
-        "seconds": {stage: seconds[stage] for stage in config.commands()} | {"total": sum(seconds.values())},
-        **provenance(),
-        "evaluation": result,
-    }
-    write_json(config.output / "report.json", report)
-    write_demo_page(
-        config.output / "report.html",
-        report,
-        Store.open(config.output / "store"),
-        [(line["step"], line["loss"]) for line in read_metrics(config.output / "train") if "loss" in line],
-        evaluate.output,
-        config.commands(),
-    )
-    return report
+    beside = {k: without[k] for k in ("success_rate", "successes", "episodes", "interval")}
+    return write_demo_report(config, seconds, result, evaluate.output, without_ros=beside)
 
 
 def _films(config: RosDemoConfig, episodes: list[Any], count: int = 4) -> list[Any]:
