@@ -17,7 +17,7 @@ from robot_learning.data.codec import encode_jpeg
 from robot_learning.data.store import Store, Stream
 from robot_learning.errors import StoreError, UserError
 from robot_learning.output import unwritable
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 
 Values = Mapping[str, np.ndarray]  # field of a message to its value
 _NOWHERE = np.full(3, np.nan)  # a position that no stream gave: read back, it is refused

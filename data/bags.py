@@ -24,7 +24,7 @@ from robot_learning.data.store import Episode, Store
 from robot_learning.data.writer import EpisodeWriter
 from robot_learning.decode import BadMessage, stamp_of, value
 from robot_learning.errors import StoreError, UserError
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 
 BLOCK = 64  # samples read back at once when an import is verified
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock, seconds_to_ns
+from robot_learning.drivers.base_velocity import BaseVelocity
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, Robot, RobotState, Target, seal
 from robot_learning.drivers.reference import EeReference, JointReference, Kinematics, Refusal, Trip, array
 from robot_learning.errors import SafetyError
-from robot_learning.rig import Limits
+from robot_learning.rig_parts.limits import Limits
 
 State = Literal["inactive", "active", "stopped"]
 _FUTURE_NS = 1_000_000  # what two clocks of one machine may differ by
@@ -59,6 +61,7 @@ class Gate:
     Args:
         command_rate_hz: how often commands are meant to come; a target is reached one period later.
         kinematics: joints (J,) to tool position (3,) [m]; with it the workspace holds for joint targets too.
+        joint_units: `rad` or `m` for each joint; empty: all turn.
     """
 
     def __init__(
@@ -68,13 +71,15 @@ class Gate:
         clock: Clock,
         command_rate_hz: float,
         kinematics: Kinematics | None = None,
+        joint_units: Sequence[str] = (),
     ) -> None:
         self._robot, self._limits, self._clock = robot, limits, clock
         self._period_s = 1 / command_rate_hz
         self._references: dict[type, Any] = {
             EeTarget: EeReference(limits, self._period_s),
-            JointTarget: JointReference(limits, self._period_s, kinematics),
+            JointTarget: JointReference(limits, self._period_s, kinematics, joint_units),
         }
+        self._base = BaseVelocity(limits.base, self._period_s) if limits.base else None
         # Stops are counted rather than flagged: one that comes while `activate` runs can't be overwritten by it.
         self._stops, self._acknowledged = 0, 0
         self._armed: int | None = None  # the count at which `activate` armed the gate
@@ -118,10 +123,12 @@ class Gate:
             if reference.start(state) > 1:
                 raise SafetyError(
                     f"the robot stands outside its limits (tool at {np.round(state.ee_position, 3).tolist()} m, "
-                    f"joints at {np.round(state.joint_position, 3).tolist()} rad); bring it within them, "
+                    f"joints at {np.round(state.joint_position, 3).tolist()}); bring it within them, "
                     "then activate again."
                 )
         self._mode, self._last_ns, self._last_stamp_ns = None, None, 0
+        if self._base:
+            self._base.start()
         width = float(state.gripper_width[0])
         self._gripper_width = min(max(width, self._limits.gripper_width_min_m), self._limits.gripper_width_max_m)
         self._armed = stops
@@ -146,8 +153,8 @@ class Gate:
         self._stop_reason = ""
 
     def reference(self, stamp_ns: int) -> Target | None:
-        """What the robot was last told to be at; None before the first command."""
-        return self._references[self._mode].target(stamp_ns, self._gripper_width) if self._mode else None
+        """What the robot was last told to be at, its base at rest; None before the first command."""
+        return self._target(self._mode, stamp_ns, np.zeros(2)) if self._mode else None
 
     def command(self, target: Target) -> GateResult:
         """Check one target and, if it may pass, send it to the robot.
@@ -175,6 +182,7 @@ class Gate:
             raise Refusal("type", f"a {type(target).__name__} where {self._mode or 'a target'} is expected")
         goal = reference.goal(target)
         width = float(array(target.gripper_width, (), "gripper_width"))
+        base = self._base_goal(target)
         self._check_stamp(target.stamp_ns, now)
         state = self._measured()
         if self._mode is None and (excess := reference.first_excess(goal, state)) > 1:
@@ -201,18 +209,35 @@ class Gate:
         width_inside = min(max(width, self._limits.gripper_width_min_m), self._limits.gripper_width_max_m)
         if width_inside != width:
             trips.append(Trip("gripper_width", f"{width:.4g} m is beyond {width_inside:.4g} m", width, width_inside))
+        if self._base:
+            base, out = self._base.propose(base, elapsed_s)
+            trips += out
         if trips and self._limits.on_violation == "refuse":
             raise Refusal("refused", "the rig refuses what breaks a limit")
 
         reference.accept(move)
+        if self._base:
+            self._base.accept(base)
         self._mode, self._last_ns, self._last_stamp_ns = type(target), now, int(target.stamp_ns)
         self._gripper_width = width_inside
-        gated = reference.target(int(target.stamp_ns), width_inside)
+        gated = self._target(type(target), int(target.stamp_ns), base)
         executed = self._robot.command(seal(gated))
         if self.state != "active":
             # Stopped from another thread since the check above: that stop may have come before the command.
             self._robot.stop()
         return executed, gated
+
+    def _base_goal(self, target: Target) -> np.ndarray:
+        """The velocity (2,) wanted of the base; a Refusal where target and rig do not agree on whether there is one."""
+        velocity = getattr(target, "base_velocity", None)
+        if (velocity is None) != (self._base is None):
+            raise Refusal("base", "the robot has a base, the target no base_velocity" if self._base else "no base here")
+        return np.zeros(2) if velocity is None else array(velocity, (2,), "base_velocity")
+
+    def _target(self, mode: type, stamp_ns: int, base: np.ndarray) -> Target:
+        """The reference as a target."""
+        target: Target = self._references[mode].target(stamp_ns, self._gripper_width)
+        return replace(target, base_velocity=base.copy()) if self._base and isinstance(target, JointTarget) else target
 
     def _check_stamp(self, stamp_ns: object, now: int) -> None:
         if not isinstance(stamp_ns, int | np.integer) or isinstance(stamp_ns, bool):

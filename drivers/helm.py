@@ -20,7 +20,7 @@ from robot_learning.errors import SafetyError
 from robot_learning.rig import Rig
 from robot_learning.rotation import matrix_to_rotation_6d
 
-_AT_REST_RAD_S = 0.05
+_AT_REST = 0.05  # [rad/s], or [m/s] of what slides or drives
 _UNTIMED = ("future", "order", "shape")  # trips after which a target's own stamp says nothing
 
 
@@ -60,7 +60,12 @@ class Helm:
         self._robot, self._rig, self._clock = robot, rig, clock
         self._kinematics: Any = getattr(robot, "kinematics", None)
         self.gate = Gate(
-            robot, rig.limits, clock, rig.policy.rate_hz, self._kinematics.position if self._kinematics else None
+            robot,
+            rig.limits,
+            clock,
+            rig.policy.rate_hz,
+            self._kinematics.position if self._kinematics else None,
+            rig.robot.joint_units,
         )
         self.watchdog = Watchdog(self.gate, rig.watchdog, clock)
         self.commanders = Commanders(clock)
@@ -125,7 +130,7 @@ class Helm:
             raise SafetyError(f"{busy} commands the robot; end that first.")
         now = self._clock.now_ns()
         start = self.held(now)
-        joints = np.array(self._rig.robot.home_joint_position_rad)
+        joints = np.array(self._rig.robot.home_joint_position)
         motion: EeMotion | JointMotion
         if isinstance(start, JointTarget):
             motion = JointMotion("home", self._rig.limits, start, joints, now)
@@ -155,9 +160,10 @@ class Helm:
         """Acknowledge a stop; raises SafetyError while the robot still moves."""
         if self.gate.state != "stopped":
             return "there was nothing to recover from"
-        speed = float(np.abs(self._robot.observe().joint_velocity).max())
-        if speed > _AT_REST_RAD_S:
-            raise SafetyError(f"the robot still moves at {speed:.2f} rad/s; wait until it stands.")
+        state = self._robot.observe()
+        speeds = np.abs(np.append(state.joint_velocity, [] if state.base_velocity is None else state.base_velocity))
+        if speeds.max() > _AT_REST:
+            raise SafetyError(f"the robot still moves, at {speeds.max():.2f} rad/s or m/s; wait until it stands.")
         reason = self.gate.stop_reason
         self.acknowledge()
         return f"recovered from: {reason}"

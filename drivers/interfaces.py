@@ -16,25 +16,29 @@ class RobotState:
 
     Attributes:
         stamp_ns: when it was true [ns].
-        joint_position: (J,) [rad].
-        joint_velocity: (J,) [rad/s].
-        joint_effort: (J,) [Nm].
+        joint_position: (J,) [rad], or [m] where a joint slides.
+        joint_velocity: (J,) likewise per second.
+        joint_effort: (J,) [Nm] or [N]; None where a robot does not measure it.
         ee_position: (3,) tool centre in the robot's base frame [m].
         ee_orientation: (4,) unit quaternion, scalar first, base frame.
         gripper_width: (1,) distance between the fingers [m].
-        desired_position, desired_velocity: (J,) [rad], [rad/s]: what the controller tells the joints; None where a
-            robot does not say.
+        desired_position, desired_velocity: (J,) what the controller tells the joints; None where a robot does not
+            say.
+        base_pose: (3,) of a mobile base: x, y [m] and heading [rad] since its odometry began; None without one.
+        base_velocity: (2,) forward [m/s] and turning left [rad/s]; None without one.
     """
 
     stamp_ns: int
     joint_position: np.ndarray
     joint_velocity: np.ndarray
-    joint_effort: np.ndarray
+    joint_effort: np.ndarray | None
     ee_position: np.ndarray
     ee_orientation: np.ndarray
     gripper_width: np.ndarray
     desired_position: np.ndarray | None = None
     desired_velocity: np.ndarray | None = None
+    base_pose: np.ndarray | None = None
+    base_velocity: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,16 @@ class JointTarget:
 
     Attributes:
         stamp_ns: when the command was made [ns].
-        position: (J,) [rad].
+        position: (J,) [rad], or [m] where a joint slides.
         gripper_width: opening [m].
+        base_velocity: (2,) forward [m/s] and turning left [rad/s], until the next command or the watchdog; None for a
+            robot that stands.
     """
 
     stamp_ns: int
     position: np.ndarray
     gripper_width: float
+    base_velocity: np.ndarray | None = None
 
 
 Target = EeTarget | JointTarget
@@ -97,6 +104,8 @@ def seal(target: Target) -> Gated:
     target.position.flags.writeable = False
     if isinstance(target, EeTarget):
         target.rotation_6d.flags.writeable = False
+    elif target.base_velocity is not None:
+        target.base_velocity.flags.writeable = False
     return Gated(target, _Seal(target))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from robot_learning.clock import NS_PER_S, seconds_to_ns
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
-from robot_learning.rig import Limits
+from robot_learning.rig_parts.limits import Limits
 from robot_learning.rotation import (
     matrix_to_rotation_6d,
     matrix_to_rotation_vector,
@@ -92,9 +93,7 @@ class JointMotion:
     def __init__(self, name: str, limits: Limits, start: JointTarget, goal: np.ndarray, start_ns: int) -> None:
         self.name = name
         self._start, self._away = start, goal - start.position
-        bounds = zip(
-            np.abs(self._away), limits.joint_velocity_max_rad_s, limits.joint_acceleration_max_rad_s2, strict=True
-        )
+        bounds = zip(np.abs(self._away), limits.joint_velocity_max, limits.joint_acceleration_max, strict=True)
         self._smooth = _Smooth(start_ns, max(_duration(float(d), v, a) for d, v, a in bounds))
         self.duration_s = self._smooth.duration_s
 
@@ -102,7 +101,7 @@ class JointMotion:
         share = self._smooth.share(now_ns)
         if share is None:
             return None
-        return JointTarget(now_ns, self._start.position + share * self._away, self._start.gripper_width)
+        return replace(self._start, stamp_ns=now_ns, position=self._start.position + share * self._away)
 
 
 class Trajectory:
@@ -110,14 +109,14 @@ class Trajectory:
 
     Args:
         start: where the joints are told to be now.
-        points: (P, J) [rad].
+        points: (P, J), each joint in its unit.
         times_s: (P,) since `start_ns`, increasing.
     """
 
     name = "trajectory"
 
     def __init__(self, start: JointTarget, points: np.ndarray, times_s: Sequence[float], start_ns: int) -> None:
-        self._width, self._start_ns = start.gripper_width, start_ns
+        self._start, self._start_ns = start, start_ns
         if times_s[0] > 0:
             times_s, points = [0.0, *times_s], np.vstack([start.position, points])
         self._times, self._points = np.asarray(times_s, dtype=np.float64), points
@@ -130,4 +129,4 @@ class Trajectory:
         t = (now_ns - self._start_ns) / NS_PER_S
         self._over = t >= self.duration_s  # the last point is sent, and then no more
         position = np.array([np.interp(t, self._times, column) for column in self._points.T])
-        return JointTarget(now_ns, position, self._width)
+        return replace(self._start, stamp_ns=now_ns, position=position)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, RobotState, Target
 from robot_learning.drivers.limiter import MotionLimit, RotationLimiter, Step, VectorLimiter, turn
-from robot_learning.rig import Limits
+from robot_learning.rig_parts.limits import Limits
 from robot_learning.rotation import (
     matrix_to_rotation_6d,
     matrix_to_rotation_vector,
@@ -197,46 +197,57 @@ class EeReference:
 
 
 class JointMove(NamedTuple):
-    """A step of all joints with its goal (J,) [rad]."""
+    """A step of all joints with its goal (J,)."""
 
     goal: np.ndarray
     step: Step
 
 
 class JointReference:
-    """The joints' positions: range, speed and acceleration of each; the workspace where kinematics are known."""
+    """The joints' positions: range, speed and acceleration of each; the workspace where kinematics are known.
+
+    Args:
+        units: of each joint, `rad` or `m`; empty: all turn.
+    """
 
     target_type = JointTarget
 
-    def __init__(self, limits: Limits, period_s: float, kinematics: Kinematics | None) -> None:
+    def __init__(
+        self, limits: Limits, period_s: float, kinematics: Kinematics | None, units: Sequence[str] = ()
+    ) -> None:
         self._limits, self._kinematics = limits, kinematics
-        self._low, self._high = np.array(limits.joint_position_min_rad), np.array(limits.joint_position_max_rad)
-        speed, acceleration = np.array(limits.joint_velocity_max_rad_s), np.array(limits.joint_acceleration_max_rad_s2)
+        self._units = units or ("rad",) * len(limits.joint_position_min)
+        self._first = self._by_unit(limits.first_target_distance_max_m, limits.first_target_distance_max_rad)
+        self._reach = self._by_unit(limits.tracking_distance_max_m, limits.tracking_distance_max_rad)
+        self._low, self._high = np.array(limits.joint_position_min), np.array(limits.joint_position_max)
+        speed, acceleration = np.array(limits.joint_velocity_max), np.array(limits.joint_acceleration_max)
         self._limiter = VectorLimiter(MotionLimit.of_components(speed, acceleration), self._low, self._high, period_s)
 
     def start(self, state: RobotState) -> float:
         position = np.clip(state.joint_position, self._low, self._high)
         self._limiter.start(position)
-        return float(np.abs(position - state.joint_position).max()) / self._limits.first_target_distance_max_rad
+        return float((np.abs(position - state.joint_position) / self._first).max())
 
     def goal(self, target: JointTarget) -> np.ndarray:
         return array(target.position, self._low.shape, "position")
 
     def first_excess(self, goal: np.ndarray, state: RobotState) -> float:
-        return float(np.abs(goal - state.joint_position).max()) / self._limits.first_target_distance_max_rad
+        return float((np.abs(goal - state.joint_position) / self._first).max())
 
     def bounded(self, goal: np.ndarray) -> tuple[np.ndarray, list[Trip]]:
         inside = np.clip(goal, self._low, self._high)
         return inside, [
             Trip(
-                "joint_position", f"joint {i + 1} = {goal[i]:.4g} rad is beyond {inside[i]:.4g} rad", goal[i], inside[i]
+                "joint_position",
+                f"joint {i + 1} = {goal[i]:.4g} {self._units[i]} is beyond {inside[i]:.4g} {self._units[i]}",
+                goal[i],
+                inside[i],
             )
             for i in np.flatnonzero(inside != goal)
         ]
 
     def pulled(self, goal: np.ndarray, state: RobotState) -> np.ndarray:
-        reach = self._limits.tracking_distance_max_rad
-        near = np.clip(goal, state.joint_position - reach, state.joint_position + reach)
+        near = np.clip(goal, state.joint_position - self._reach, state.joint_position + self._reach)
         return np.clip(near, self._low, self._high)
 
     def propose(self, goal: np.ndarray, elapsed_s: float) -> tuple[JointMove, list[Trip]]:
@@ -251,10 +262,13 @@ class JointReference:
 
     def tracking_excess(self, move: JointMove | None, state: RobotState) -> float:
         position = self._limiter.position + (move.step.displacement if move else 0)
-        return float(np.abs(position - state.joint_position).max()) / self._limits.tracking_distance_max_rad
+        return float((np.abs(position - state.joint_position) / self._reach).max())
 
     def accept(self, move: JointMove) -> None:
         self._limiter.accept(move.step, move.goal)
 
     def target(self, stamp_ns: int, gripper_width: float) -> JointTarget:
         return JointTarget(stamp_ns, self._limiter.position.copy(), gripper_width)
+
+    def _by_unit(self, metres: float, radians: float) -> np.ndarray:
+        return np.array([metres if unit == "m" else radians for unit in self._units])

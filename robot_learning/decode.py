@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_learning.clock import NS_PER_S
 from robot_learning.contract import StreamSpec
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 
 
 class BadMessage(ValueError):

@@ -3,102 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from robot_learning.contract import Alignment, Codec, Contract, Feature, Frozen, StreamSpec
 from robot_learning.errors import ConfigError, closest, unknown_name
-from robot_learning.rig_sections import ExecutionConfig, ServerConfig, SimulationConfig, TeleopConfig, TopicConfig
-
-JOINTS = 7
-Positive = Annotated[float, Field(gt=0)]
-Joints = Annotated[tuple[float, ...], Field(min_length=JOINTS, max_length=JOINTS)]
-Vector3 = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+from robot_learning.rig_parts.calibration import CalibrationConfig
+from robot_learning.rig_parts.cameras import CameraConfig
+from robot_learning.rig_parts.franka import FrankaConfig
+from robot_learning.rig_parts.limits import Limits, WatchdogConfig
+from robot_learning.rig_parts.numbers import Positive
+from robot_learning.rig_parts.robot import RobotConfig
+from robot_learning.rig_parts.sections import ExecutionConfig, ServerConfig, SimulationConfig, TopicConfig
+from robot_learning.rig_parts.stretch import StretchConfig
+from robot_learning.rig_parts.teleop import TeleopConfig
 
 EE_ACTION_UNIT = "m[3] rotation_6d[6] m[1]"
-JOINT_ACTION_UNIT = f"rad[{JOINTS}] m[1]"
-
-
-class RobotConfig(Frozen):
-    """The arm: which driver, which kind of command, how often its state is read.
-
-    Attributes:
-        gripper: `width` follows the commanded width; `open_close` closes below 40 % of the range, opens
-            above 60 %, and between them keeps what it does. A Franka Hand takes no stream of widths, and a
-            policy's small errors of width would otherwise feed on themselves.
-    """
-
-    type: str
-    command: Literal["ee_target", "joint_target"]
-    gripper: Literal["width", "open_close"]
-    state_rate_hz: Positive
-    home_joint_position_rad: Joints
-    joint_names: Annotated[tuple[str, ...], Field(min_length=JOINTS, max_length=JOINTS)] = tuple(
-        f"panda_joint{i + 1}" for i in range(JOINTS)
-    )
-
-
-class Limits(Frozen):
-    """What the gate enforces. Arrays are per joint, or x, y, z in the robot's base frame."""
-
-    on_violation: Literal["clip", "refuse"] = "refuse"
-    joint_position_min_rad: Joints
-    joint_position_max_rad: Joints
-    joint_velocity_max_rad_s: Joints
-    joint_acceleration_max_rad_s2: Joints
-    workspace_min_m: Vector3
-    workspace_max_m: Vector3
-    ee_speed_max_m_s: Positive
-    ee_acceleration_max_m_s2: Positive
-    ee_angular_speed_max_rad_s: Positive
-    ee_angular_acceleration_max_rad_s2: Positive
-    tracking_distance_max_m: Positive
-    tracking_distance_max_rad: Positive
-    first_target_distance_max_m: Positive
-    first_target_distance_max_rad: Positive
-    gripper_width_min_m: Annotated[float, Field(ge=0)]
-    gripper_width_max_m: Positive
-    command_age_max_s: Positive
-
-    @model_validator(mode="after")
-    def _check(self) -> Limits:
-        for low, high in (
-            ("joint_position_min_rad", "joint_position_max_rad"),
-            ("workspace_min_m", "workspace_max_m"),
-        ):
-            for i, (a, b) in enumerate(zip(getattr(self, low), getattr(self, high), strict=True)):
-                if a >= b:
-                    raise ValueError(f"{low}[{i}] = {a} must be below {high}[{i}] = {b}")
-        for key in ("joint_velocity_max_rad_s", "joint_acceleration_max_rad_s2"):
-            if min(getattr(self, key)) <= 0:
-                raise ValueError(f"{key} must be positive; got {list(getattr(self, key))}")
-        if self.gripper_width_min_m >= self.gripper_width_max_m:
-            raise ValueError(
-                f"gripper_width_min_m = {self.gripper_width_min_m} must be below "
-                f"gripper_width_max_m = {self.gripper_width_max_m}"
-            )
-        return self
-
-
-class WatchdogConfig(Frozen):
-    """Silence for `timeout_s` [s] makes the robot slow down over `deceleration_time_s` [s] and hold."""
-
-    timeout_s: Positive
-    deceleration_time_s: Positive
-
-
-class CameraConfig(Frozen):
-    """One camera; its colour stream has the camera's name, its depth stream `<name>_depth`."""
-
-    type: str
-    width_px: int = Field(gt=0)
-    height_px: int = Field(gt=0)
-    rate_hz: Positive
-    depth: bool = False
-    codec: Literal["jpeg", "lossless"] = "jpeg"
-    jpeg_quality: int = Field(default=92, ge=50, le=100)
+_VELOCITY = {"rad": "rad/s", "m": "m/s"}
+_EFFORT = {"rad": "Nm", "m": "N"}
 
 
 class AlignmentConfig(Frozen):
@@ -137,10 +61,21 @@ class Rig(Frozen):
     teleop: TeleopConfig = TeleopConfig()
     server: ServerConfig = ServerConfig()
     simulation: SimulationConfig | None = None  # for simulated rigs
+    franka: FrankaConfig | None = None
+    stretch: StretchConfig | None = None
+    calibration: CalibrationConfig | None = None
     topics: dict[str, TopicConfig] = {}  # streams that come from other makers' drivers
 
     @model_validator(mode="after")
     def _check(self) -> Rig:
+        for key in ("joint_position_min", "joint_position_max", "joint_velocity_max", "joint_acceleration_max"):
+            if len(found := getattr(self.limits, key)) != self.robot.joints:
+                raise ValueError(
+                    f"limits.{key} needs {self.robot.joints} values, got {len(found)}: {list(found)}; "
+                    f"the joints are {', '.join(self.robot.joint_names)}"
+                )
+        if self.robot.base != (self.limits.base is not None):
+            raise ValueError("robot.base and limits.base go together: a mobile base needs limits, no other has them")
         if self.policy.rate_hz > self.robot.state_rate_hz:
             raise ValueError(
                 f"policy.rate_hz = {self.policy.rate_hz} is above robot.state_rate_hz = {self.robot.state_rate_hz}: "
@@ -169,27 +104,35 @@ class Rig(Frozen):
 
     def streams(self) -> list[StreamSpec]:
         """Everything that this rig records."""
-        rate, j = self.robot.state_rate_hz, (JOINTS,)
+        robot, rate = self.robot, self.robot.state_rate_hz
+        j = (robot.joints,)
 
         def state(name: str, shape: tuple[int, ...], unit: str, frame: str = "") -> StreamSpec:
             return StreamSpec(name=name, shape=shape, dtype="float64", unit=unit, rate_hz=rate, frame=frame)
 
         specs = [
-            state("joint_position", j, "rad"),
-            state("joint_velocity", j, "rad/s"),
-            state("joint_effort", j, "Nm"),
+            state("joint_position", j, robot.unit()),
+            state("joint_velocity", j, robot.unit(_VELOCITY)),
+            *([state("joint_effort", j, robot.unit(_EFFORT))] if robot.joint_effort else []),
             state("ee_position", (3,), "m", "base"),
             state("ee_orientation", (4,), "quaternion_wxyz", "base"),
             state("gripper_width", (1,), "m"),
         ]
-        ee = self.robot.command == "ee_target"
+        if robot.base:
+            specs += [
+                state("base_pose", (3,), "m[2] rad[1]", "odom"),
+                state("base_velocity", (2,), "m/s[1] rad/s[1]", "base"),
+            ]
+        ee = robot.command == "ee_target"
+        joints_unit = robot.unit() if "[" in robot.unit() else f"{robot.unit()}[{robot.joints}]"
+        joint_action_unit = f"{joints_unit} m[1]" + (" m/s[1] rad/s[1]" if robot.base else "")
         for stage in ("commanded", "gated", "executed"):
             specs.append(
                 StreamSpec(
                     name=f"action_{stage}",
-                    shape=(10,) if ee else (JOINTS + 1,),
+                    shape=(10,) if ee else (robot.joints + (3 if robot.base else 1),),
                     dtype="float64",
-                    unit=EE_ACTION_UNIT if ee else JOINT_ACTION_UNIT,
+                    unit=EE_ACTION_UNIT if ee else joint_action_unit,
                     rate_hz=self.policy.rate_hz,
                     frame="base" if ee else "",
                 )

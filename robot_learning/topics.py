@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from robot_learning.rig import Rig
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 
 GRIPPER = "gripper_width"
 COMMANDER = "commander"
+BASE_POSE = ("base_x", "base_y", "base_heading")
+BASE_VELOCITY = ("base_forward", "base_turn")  # [m/s], [rad/s]
 OPTIONAL = (COMMANDER,)  # absent where nobody publishes it
 _STATE = {
     "joint_position": ("joint_states", "sensor_msgs/JointState", "position"),
@@ -14,6 +16,8 @@ _STATE = {
     "joint_effort": ("joint_states", "sensor_msgs/JointState", "effort"),
     "ee_position": ("robot/ee_pose", "geometry_msgs/PoseStamped", "position"),
     "ee_orientation": ("robot/ee_pose", "geometry_msgs/PoseStamped", "orientation"),
+    "base_pose": ("robot/base", "sensor_msgs/JointState", "position"),
+    "base_velocity": ("robot/base_velocity", "sensor_msgs/JointState", "position"),
     "gripper_width": ("robot/gripper", "sensor_msgs/JointState", "position"),
     "action_commanded": ("robot/commanded", "sensor_msgs/JointState", "position"),
     "action_gated": ("robot/gated", "sensor_msgs/JointState", "position"),
@@ -36,7 +40,7 @@ def action_names(rig: Rig) -> tuple[str, ...]:
     """The components of an action of this rig, as its named vectors call them."""
     if rig.robot.command == "ee_target":
         return ("x", "y", "z", *(f"rotation_6d_{i}" for i in range(6)), GRIPPER)
-    return (*rig.robot.joint_names, GRIPPER)
+    return (*rig.robot.joint_names, GRIPPER, *(BASE_VELOCITY if rig.robot.base else ()))
 
 
 def topics(rig: Rig, objects: tuple[str, ...] = ()) -> dict[str, TopicConfig]:
@@ -47,7 +51,10 @@ def topics(rig: Rig, objects: tuple[str, ...] = ()) -> dict[str, TopicConfig]:
     """
     found = {}
     joints, actions = rig.robot.joint_names, action_names(rig)
+    recorded = {spec.name for spec in rig.streams()}
     for stream, (topic, type, field) in _STATE.items():
+        if stream not in recorded:
+            continue
         names = joints if topic == "joint_states" else actions if stream.startswith("action_") else ()
         found[stream] = _reliable(topic, type, field, names)
     for name, camera in rig.cameras.items():

@@ -43,7 +43,7 @@ def test_a_wrong_unit_names_the_key_with_the_right_one(content):
 
 
 def test_a_wrong_shape_names_both_lengths(content):
-    content["limits"]["joint_velocity_max_rad_s"] = [1.0, 1.0]
+    content["limits"]["joint_velocity_max"] = [1.0, 1.0]
     message = refusal(content)
     assert "needs 7 values" in message
     assert "got 2" in message
@@ -77,9 +77,9 @@ def test_a_maximum_age_below_one_period_is_refused(content):
 
 
 def test_limits_in_the_wrong_order_name_the_joint(content):
-    content["limits"]["joint_position_min_rad"] = [3.0, *content["limits"]["joint_position_min_rad"][1:]]
+    content["limits"]["joint_position_min"] = [3.0, *content["limits"]["joint_position_min"][1:]]
     message = refusal(content)
-    assert "joint_position_min_rad[0] = 3.0" in message
+    assert "joint_position_min[0] = 3.0" in message
     assert "2.8973" in message
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock
 from robot_learning.drivers.interfaces import CameraFrame, CameraLost
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 _BAR_PX = 16
 _NEAR_MM, _FAR_MM = 300, 3000

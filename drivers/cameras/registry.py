@@ -7,7 +7,7 @@ import importlib
 from robot_learning.clock import Clock
 from robot_learning.drivers.interfaces import Camera
 from robot_learning.errors import ConfigError, unknown_name
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 # type: module and class, which takes the camera's name, its part of the rig, and a clock
 CAMERAS = {"pattern": ("robot_learning.drivers.cameras.pattern", "PatternCamera")}

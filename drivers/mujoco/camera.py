@@ -14,7 +14,7 @@ from robot_learning.drivers.interfaces import CameraFrame
 from robot_learning.drivers.mujoco.gl import make_context, no_rendering
 from robot_learning.drivers.mujoco.panda import check_cameras
 from robot_learning.drivers.mujoco.world import World
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 _DEPTH_MAX_MM = 65_535
 _BACKGROUND = np.array([186, 199, 213], np.uint8).view("V3")

@@ -10,7 +10,7 @@ from robot_learning.drivers.interfaces import EeTarget, JointTarget, Target
 from robot_learning.drivers.mujoco.kinematics import Kinematics
 from robot_learning.drivers.mujoco.panda import DAMPING_S, JOINTS, TOOL_SITE
 from robot_learning.drivers.mujoco.world import World
-from robot_learning.rig import Limits
+from robot_learning.rig_parts.limits import Limits
 from robot_learning.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
 
 CONTROL_RATE_HZ = 200
@@ -33,9 +33,9 @@ class Controller:
     ) -> None:
         self._data = world.data
         self._site = world.model.site(TOOL_SITE).id
-        low, high = np.array(limits.joint_position_min_rad), np.array(limits.joint_position_max_rad)
+        low, high = np.array(limits.joint_position_min), np.array(limits.joint_position_max)
         self.kinematics = Kinematics(home, low, high)
-        self._step_max = np.array(limits.joint_velocity_max_rad_s) * period_s
+        self._step_max = np.array(limits.joint_velocity_max) * period_s
         self._period_ns = seconds_to_ns(period_s)
         self._deceleration_time_s = deceleration_time_s
         self._still = np.zeros(_N)

@@ -34,8 +34,8 @@ class Kinematics:
     @classmethod
     def of(cls, rig: Rig) -> Kinematics:
         """The kinematics of a rig's Panda, leaning home."""
-        low, high = rig.limits.joint_position_min_rad, rig.limits.joint_position_max_rad
-        return cls(np.array(rig.robot.home_joint_position_rad), np.array(low), np.array(high))
+        low, high = rig.limits.joint_position_min, rig.limits.joint_position_max
+        return cls(np.array(rig.robot.home_joint_position), np.array(low), np.array(high))
 
     def twin(self) -> Kinematics:
         """Another like this one, for another thread."""

@@ -109,7 +109,7 @@ class RealTimePanda:
         self.kinematics = self.panda.kinematics
         self._observers = self.kinematics.twin()
         self.heard: Callable[[RobotState], None] = lambda state: None
-        home = np.array(rig.robot.home_joint_position_rad)
+        home = np.array(rig.robot.home_joint_position)
         self._place = place or (lambda panda: panda.place(home))
         self.world.every(rig.robot.state_rate_hz, self._hear)
 

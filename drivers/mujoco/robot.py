@@ -31,7 +31,7 @@ class MujocoPanda:
     def __init__(self, rig: Rig, world: World) -> None:
         self._world = world
         self._site = world.model.site(TOOL_SITE).id
-        self._home = np.array(rig.robot.home_joint_position_rad)
+        self._home = np.array(rig.robot.home_joint_position)
         self._open_close = rig.robot.gripper == "open_close"
         self._width_range = rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m
         self._gripper_width = rig.limits.gripper_width_max_m

@@ -14,7 +14,7 @@ from robot_learning.drivers.mujoco.camera import Renderer, intrinsics
 from robot_learning.drivers.mujoco.panda import check_cameras
 from robot_learning.drivers.mujoco.realtime import RealTime
 from robot_learning.errors import UserError
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 
 class _Exposure(NamedTuple):

@@ -6,7 +6,7 @@ from robot_learning.drivers.teleop.gamepad import Gamepad
 from robot_learning.drivers.teleop.hands import Device
 from robot_learning.drivers.teleop.keyboard import Keyboard
 from robot_learning.errors import unknown_name
-from robot_learning.rig_sections import TeleopConfig
+from robot_learning.rig_parts.teleop import TeleopConfig
 
 NAMES = ("keyboard", "gamepad")
 

@@ -15,7 +15,7 @@ from robot_learning.errors import StoreError, UserError
 if TYPE_CHECKING:
     from robot_learning.contract import Contract
     from robot_learning.data.store import Episode
-    from robot_learning.rig_sections import TopicConfig
+    from robot_learning.rig_parts.sections import TopicConfig
 
 PROBLEMS_FOUND = 1
 

@@ -17,7 +17,7 @@ from robot_learning.deployment.schedule import ChunkScheduler, TimestampSchedule
 from robot_learning.deployment.timing import Question, Timekeeper
 from robot_learning.deployment.wire import ServerInfo
 from robot_learning.errors import DeploymentError
-from robot_learning.rig_sections import ExecutionConfig
+from robot_learning.rig_parts.sections import ExecutionConfig
 
 SURVIVABLE = ("timeout", "disconnected")  # the next question may well be answered
 RETRY_S = 2.0  # until a server that refused the handshake is asked again

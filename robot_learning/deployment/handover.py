@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot_learning.rig import JOINTS, Rig
+from robot_learning.rig import Rig
 from robot_learning.rotation import rotation_6d_to_matrix, rotation_distance
 
 
@@ -24,6 +24,8 @@ class Handover:
 
     def __init__(self, rig: Rig, last: np.ndarray | None) -> None:
         self._rig, self._last = rig, last
+        self._n = rig.robot.joints
+        self._width = 9 if rig.robot.command == "ee_target" else self._n  # where an action has the gripper's width
         self._persons_width = 0.0
         self._keeps_width = last is not None
         self.joined = False
@@ -32,15 +34,17 @@ class Handover:
         """Begin with an action (Da,), or say why it can't be passed on yet."""
         too_far = self._too_far(action)
         if not too_far and not self.joined:
-            self.joined, self._persons_width = True, float(action[-1])
+            self.joined, self._persons_width = True, float(action[self._width])
         return too_far
 
     def passed(self, action: np.ndarray) -> np.ndarray:
         """What to send for a person's action (Da,)."""
-        if self._last is None or not self._keeps_width or action[-1] != self._persons_width:
+        if self._last is None or not self._keeps_width or action[self._width] != self._persons_width:
             self._keeps_width = False
             return action
-        return np.append(action[:-1], self._last[-1])
+        kept = action.copy()
+        kept[self._width] = self._last[self._width]
+        return kept
 
     def _too_far(self, action: np.ndarray) -> str:
         if self._last is None or self.joined:
@@ -51,7 +55,9 @@ class Handover:
             a, b = rotation_6d_to_matrix(np.stack([action[3:9], last[3:9]]))
             radians = float(rotation_distance(a, b))
         else:
-            metres, radians = 0.0, float(np.abs(action[:JOINTS] - last[:JOINTS]).max())
+            away = np.abs(action[: self._n] - last[: self._n])
+            slides = np.array([unit == "m" for unit in self._rig.robot.joint_units])
+            metres, radians = (float(away[which].max(initial=0.0)) for which in (slides, ~slides))
         most_m, most_rad = limits.first_target_distance_max_m, limits.first_target_distance_max_rad
         if metres <= most_m and radians <= most_rad:
             return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from robot_learning.drivers.interfaces import RobotState
@@ -11,14 +13,14 @@ class Measured:
     """The newest of each part; complete once every part has come."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, tuple[int, dict[str, np.ndarray]]] = {}
+        self._parts: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._parts.clear()
 
-    def joints(self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray, effort: np.ndarray) -> None:
-        """Each (J,): [rad], [rad/s], [Nm]."""
+    def joints(self, stamp_ns: int, position: np.ndarray, velocity: np.ndarray, effort: np.ndarray | None) -> None:
+        """Each (J,), in the joints' units; effort None where it is not measured."""
         parts = {"joint_position": position, "joint_velocity": velocity, "joint_effort": effort}
         self._parts["joints"] = stamp_ns, parts
 

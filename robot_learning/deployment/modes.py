@@ -19,7 +19,7 @@ from robot_learning.nodes.declarations import (
     Value,
 )
 from robot_learning.rig import Rig
-from robot_learning.rig_sections import TeleopConfig
+from robot_learning.rig_parts.teleop import TeleopConfig
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _DEVICES = get_args(TeleopConfig.model_fields["device"].annotation)

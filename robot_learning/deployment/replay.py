@@ -14,7 +14,8 @@ from robot_learning.deployment.script import Script, Scripted
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, RobotState, Target
 from robot_learning.drivers.motions import EeMotion, JointMotion, Motion
 from robot_learning.drivers.targets import flatten, measured
-from robot_learning.rig import Limits, Rig
+from robot_learning.rig import Rig
+from robot_learning.rig_parts.limits import Limits
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix, rotation_distance
 
 TICK_HZ = 100.0  # a target is sent at most so much late
@@ -156,7 +157,7 @@ class Replay(Scripted):
         recorded, zero = self._recorded, np.zeros(1)
         values = recorded.actions.values[0]
         if self._rig.robot.command == "joint_target":
-            return JointTarget(now, recorded.joints.at(zero)[0], float(values[-1]))
+            return JointTarget(now, recorded.joints.at(zero)[0], float(values[self._rig.robot.joints]))
         rotation = matrix_to_rotation_6d(quaternion_to_matrix(recorded.orientation.at(zero, spherical=True)[0]))
         return EeTarget(now, recorded.position.at(zero)[0], rotation, float(values[-1]))
 
@@ -209,6 +210,6 @@ def _slower(limits: Limits) -> Limits:
         update={
             "ee_speed_max_m_s": _SLOW * limits.ee_speed_max_m_s,
             "ee_angular_speed_max_rad_s": _SLOW * limits.ee_angular_speed_max_rad_s,
-            "joint_velocity_max_rad_s": tuple(_SLOW * v for v in limits.joint_velocity_max_rad_s),
+            "joint_velocity_max": tuple(_SLOW * v for v in limits.joint_velocity_max),
         }
     )

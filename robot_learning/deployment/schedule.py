@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from robot_learning.clock import seconds_to_ns
-from robot_learning.rig_sections import ExecutionConfig
+from robot_learning.rig_parts.sections import ExecutionConfig
 
 _REMEMBERED = 64  # actions already sent that a next chunk may be asked to begin with
 

@@ -97,7 +97,7 @@ class Demonstrator(Scripted):
 
     def gated(self, values: np.ndarray, stamp_ns: int) -> None:
         """What the gate made of the command stamped so."""
-        self._gated = to_target(self._rig.robot.command, values, stamp_ns)
+        self._gated = to_target(self._rig.robot, values, stamp_ns)
 
     def run(self) -> Script[None]:
         """All demonstrations, as a script."""
@@ -156,7 +156,7 @@ class Demonstrator(Scripted):
             return
         objects = {name: value for name, (_, value) in self.objects.items()}
         values = self._expert.act(state, objects, self._reference(), rng)
-        self._sent = to_target(self._rig.robot.command, values, now)
+        self._sent = to_target(self._rig.robot, values, now)
         self._station.send(values, now)
 
     def _reference(self) -> Target | None:

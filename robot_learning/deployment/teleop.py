@@ -20,7 +20,7 @@ from robot_learning.rotation import (
 )
 
 if TYPE_CHECKING:
-    from robot_learning.drivers.mujoco.kinematics import Kinematics
+    from robot_learning.drivers.robots import Kinematics
 
 Mode = Literal["ee", "joint"]
 _REACH = 0.7  # share of the gate's tracking distance that a target may be ahead of the measured pose
@@ -126,7 +126,7 @@ class Teleop:
 
     def _rest(self) -> None:
         self._linear, self._angular = np.zeros(3), np.zeros(3)
-        self._joints_speed = np.zeros(len(self._limits.joint_position_min_rad))
+        self._joints_speed = np.zeros(len(self._limits.joint_position_min))
         self._moving_ns = 0
 
     def _begin(self, state: RobotState) -> None:
@@ -188,7 +188,7 @@ class Teleop:
             wanted = axes * np.repeat([config.linear_speed_m_s, config.angular_speed_rad_s], 3)
         linear = min(_MARGIN * limits.ee_acceleration_max_m_s2, config.linear_speed_m_s / _RISE_S)
         angular = min(_MARGIN * limits.ee_angular_acceleration_max_rad_s2, config.angular_speed_rad_s / _RISE_S)
-        joint = np.minimum(_MARGIN * np.array(limits.joint_acceleration_max_rad_s2), config.joint_speed_rad_s / _RISE_S)
+        joint = np.minimum(_MARGIN * np.array(limits.joint_acceleration_max), config.joint_speed_rad_s / _RISE_S)
         self._linear = _towards(wanted[:3], self._linear, linear * self._period_s)
         self._angular = _towards(wanted[3:], self._angular, angular * self._period_s)
         step = joint * self._period_s
@@ -201,7 +201,7 @@ class Teleop:
             reach = _REACH * limits.tracking_distance_max_rad
             q = self._joints + self._joints_speed * T
             q = np.clip(q, state.joint_position - reach, state.joint_position + reach)
-            self._joints = np.clip(q, limits.joint_position_min_rad, limits.joint_position_max_rad)
+            self._joints = np.clip(q, limits.joint_position_min, limits.joint_position_max)
             return
         away = self._position + self._linear * T - state.ee_position
         away = _shorten(away, _REACH * limits.tracking_distance_max_m)
@@ -234,7 +234,7 @@ class Teleop:
         if self.mode == "ee":
             assert self._kinematics is not None
             self._joints = self._kinematics.inverse(self._position, self._rotation, self._joints)
-        return JointTarget(now, self._joints.copy(), self._width)
+        return JointTarget(now, self._joints.copy(), self._width, np.zeros(2) if self._rig.robot.base else None)
 
     def _motion(self, target: Target | None, dead_man: bool) -> Motion:
         note, self._note = self._note, ""

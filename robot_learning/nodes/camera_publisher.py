@@ -14,7 +14,7 @@ from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.state_publisher import stamp
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 
 class CameraPublisher:

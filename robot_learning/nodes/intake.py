@@ -15,7 +15,7 @@ from robot_learning.decode import BadMessage
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.monitor import Monitor
 from robot_learning.nodes.qos import ADVICE, profile
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 
 _INCOMPATIBLE = "incompatible quality of service"
 _FUTURE_NS = 50_000_000  # a stamp may be so far ahead of its reception, for two clocks are never quite alike

@@ -11,6 +11,7 @@ from std_srvs.srv import Trigger
 from robot_learning.clock import seconds_to_ns
 from robot_learning.deployment.measured import Measured
 from robot_learning.deployment.teleop import Motion, Teleop
+from robot_learning.drivers.robots import ROBOTS, Kinematics, make_kinematics
 from robot_learning.drivers.targets import flatten
 from robot_learning.drivers.teleop.hands import RECORDER_WORDS, SERVICE_WORDS, DeviceLost, Hands
 from robot_learning.drivers.teleop.registry import make_device
@@ -141,10 +142,8 @@ class Person:
         self._stopped = values.get("reason", "stopped") if values.get("state") == "stopped" else ""
 
 
-def _kinematics(rig: Rig) -> Any:
+def _kinematics(rig: Rig) -> Kinematics | None:
     """The arm's, where tool motion needs them and they are known."""
-    if rig.robot.command == "ee_target" or rig.robot.type != "mujoco_panda":
+    if rig.robot.command == "ee_target" or rig.robot.type not in ROBOTS:
         return None
-    from robot_learning.drivers.mujoco.kinematics import Kinematics
-
-    return Kinematics.of(rig)
+    return make_kinematics(rig)

@@ -135,7 +135,7 @@ class RobotNode(StationNode):
 
     def _take_target(self, message: JointState) -> Target:
         values = messages.pick(message, "position", self._names)
-        return to_target(self.rig.robot.command, values, messages.stamp_of(message))
+        return to_target(self.rig.robot, values, messages.stamp_of(message))
 
     def _take_pose(self, message: PoseStamped) -> Target:
         if message.header.frame_id not in ("", BASE):

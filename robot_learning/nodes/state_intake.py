@@ -19,15 +19,16 @@ class StateIntake:
 
     def __init__(self, node: StationNode, measured: Measured) -> None:
         self._node, self._measured = node, measured
-        self._joints = node.rig.robot.joint_names
+        self._joints, self._effort = node.rig.robot.joint_names, node.rig.robot.joint_effort
         for topic, put in (
             ("joint_states", self._put_joints), ("robot/ee_pose", self._put_pose), ("robot/gripper", self._put_gripper),
         ):  # fmt: skip
             node.listen(topic, self._checked(topic, put))
 
     def _put_joints(self, message: Any) -> None:
-        fields = (messages.pick(message, name, self._joints) for name in ("position", "velocity", "effort"))
-        self._measured.joints(messages.stamp_of(message), *fields)
+        position, velocity = (messages.pick(message, name, self._joints) for name in ("position", "velocity"))
+        effort = messages.pick(message, "effort", self._joints) if self._effort else None
+        self._measured.joints(messages.stamp_of(message), position, velocity, effort)
 
     def _put_pose(self, message: Any) -> None:
         position, orientation = messages.position_of(message), messages.orientation_of(message)

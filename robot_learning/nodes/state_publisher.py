@@ -15,7 +15,7 @@ from robot_learning.clock import NS_PER_S
 from robot_learning.drivers.interfaces import RobotState
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.monitor import Monitor
-from robot_learning.topics import GRIPPER
+from robot_learning.topics import BASE_POSE, BASE_VELOCITY, GRIPPER
 
 BASE = "base"
 
@@ -32,6 +32,9 @@ class StatePublisher:
         self._joint_states = Joint(node.advertise("joint_states"), node.rig.robot.joint_names)
         self._desired = Joint(node.advertise("~/desired_joint_states"), node.rig.robot.joint_names)
         self._gripper = Joint(node.advertise("~/gripper"), [GRIPPER])
+        if node.rig.robot.base:
+            self._base_pose = Joint(node.advertise("~/base"), BASE_POSE, "odom")
+            self._base_velocity = Joint(node.advertise("~/base_velocity"), BASE_VELOCITY, BASE)
         self._pose, self._pose_message = node.advertise("~/ee_pose"), PoseStamped()
         self._twist, self._twist_message = node.advertise("~/ee_twist"), TwistStamped()
         self._wrench, self._wrench_message = node.advertise("~/wrench"), WrenchStamped()
@@ -44,6 +47,9 @@ class StatePublisher:
         self._monitor.saw(state.stamp_ns, self._node.clock.now_ns())
         self._joint_states.publish(state.stamp_ns, state.joint_position, state.joint_velocity, state.joint_effort)
         self._gripper.publish(state.stamp_ns, state.gripper_width)
+        if state.base_pose is not None and state.base_velocity is not None:
+            self._base_pose.publish(state.stamp_ns, state.base_pose)
+            self._base_velocity.publish(state.stamp_ns, state.base_velocity)
         if state.desired_position is not None:
             self._desired.publish(state.stamp_ns, state.desired_position, state.desired_velocity)
         if self._pose.get_subscription_count():
@@ -60,7 +66,7 @@ class StatePublisher:
         if twist:
             velocity = jacobian @ state.joint_velocity
             _send(self._twist, self._twist_message, state.stamp_ns, self._twist_message.twist, velocity)
-        if wrench:
+        if wrench and state.joint_effort is not None:
             # The tool's wrench on its surroundings that these efforts would balance at rest: J^T w = effort.
             balance = np.linalg.lstsq(jacobian.T, state.joint_effort, rcond=None)[0]
             _send(self._wrench, self._wrench_message, state.stamp_ns, self._wrench_message.wrench, balance)

@@ -158,7 +158,7 @@ class PandaEnv(SimEnv):
     def _target(self, action: np.ndarray) -> Target:
         if action.shape != self.action_space.shape:
             raise ValueError(f"an action of {self.name} has shape {self.action_space.shape}, got {action.shape}")
-        return to_target(self._rig.robot.command, action, self.now_ns)
+        return to_target(self._rig.robot, action, self.now_ns)
 
     def _collect(self) -> None:
         """Turn what robot, task and cameras measured since the last call into samples."""
@@ -190,7 +190,7 @@ class PandaEnv(SimEnv):
         if self._ee:
             low, high = [*limits.workspace_min_m, *[-1.0] * 6], [*limits.workspace_max_m, *[1.0] * 6]
         else:
-            low, high = list(limits.joint_position_min_rad), list(limits.joint_position_max_rad)
+            low, high = list(limits.joint_position_min), list(limits.joint_position_max)
         return gymnasium.spaces.Box(np.array([*low, *width[0]]), np.array([*high, *width[1]]), dtype=np.float64)
 
 

@@ -31,4 +31,4 @@ def _start_joints(rig: Rig, task: Task, robot: MujocoPanda, rng: np.random.Gener
     turn = float(task.draw(rng, -_START_TURN_RAD, _START_TURN_RAD))
     c, s = math.cos(turn), math.sin(turn)
     down = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
-    return robot.kinematics.inverse(position, down, np.array(rig.robot.home_joint_position_rad))
+    return robot.kinematics.inverse(position, down, np.array(rig.robot.home_joint_position))

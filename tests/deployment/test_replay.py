@@ -48,7 +48,7 @@ class Station:
     def send(self, values, stamp_ns):
         self.sent.append((self.clock.now_ns(), values))
         try:
-            self.env.gate.command(to_target("ee_target", values, stamp_ns))
+            self.env.gate.command(to_target(self.rig.robot, values, stamp_ns))
         except FirstTargetRefused:
             self.refused += 1
 

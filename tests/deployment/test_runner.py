@@ -13,7 +13,7 @@ from robot_learning.deployment.observer import Blind
 from robot_learning.deployment.runner import BEGINNINGS, PolicyRunner
 from robot_learning.errors import DeploymentError
 from robot_learning.rig import load_rig
-from robot_learning.rig_sections import ExecutionConfig
+from robot_learning.rig_parts.sections import ExecutionConfig
 
 MS = 1_000_000
 RIG = load_rig("panda_sim")

@@ -29,7 +29,7 @@ class Follower:
         self.clock, self.lag = FakeClock(10**9), lag
         self.kinematics = Kinematics.of(rig)
         self.teleop = Teleop(self.rig, self.clock, kinematics=self.kinematics if kinematics else None)
-        q = np.array(rig.robot.home_joint_position_rad)
+        q = np.array(rig.robot.home_joint_position)
         position, rotation = self.kinematics.forward(q)
         zero = np.zeros(7)
         self.state = RobotState(10**9, q, zero, zero, position, matrix_to_quaternion(rotation), np.array([0.08]))
@@ -252,7 +252,7 @@ def test_in_joint_mode_the_chosen_joint_moves_alone():
     np.testing.assert_allclose(np.delete(f.targets[-1].position - begin, 2), 0, atol=1e-12)
     assert any("panda_joint3" in note for note in f.notes)
     f.tick(0, -1.0, count=2000)
-    assert f.targets[-1].position[2] == f.rig.limits.joint_position_min_rad[2]
+    assert f.targets[-1].position[2] == f.rig.limits.joint_position_min[2]
 
 
 def test_tool_motion_of_a_rig_with_joint_targets_goes_through_its_kinematics():

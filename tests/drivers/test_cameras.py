@@ -14,7 +14,8 @@ from robot_learning.drivers.cameras.registry import make_camera
 from robot_learning.drivers.interfaces import CameraFrame, CameraLost
 from robot_learning.drivers.robots import make_robot
 from robot_learning.errors import ConfigError, UnknownName
-from robot_learning.rig import CameraConfig, load_rig
+from robot_learning.rig import load_rig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 CONFIG = CameraConfig(type="pattern", width_px=64, height_px=48, rate_hz=30, depth=True)
 

@@ -8,7 +8,8 @@ from robot_learning.clock import FakeClock
 from robot_learning.drivers.gate import Gate
 from robot_learning.drivers.interfaces import EeTarget, Gated, JointTarget, unseal
 from robot_learning.errors import SafetyError
-from robot_learning.rig import Limits, load_rig
+from robot_learning.rig import load_rig
+from robot_learning.rig_parts.limits import Limits
 
 LIMITS = load_rig("panda_sim").limits
 RATE_HZ = 20
@@ -193,7 +194,7 @@ def test_a_robot_that_does_not_follow_holds_the_reference_back():
 
 
 def test_joint_targets_are_held_to_range_speed_and_workspace():
-    low, high = np.array(LIMITS.joint_position_min_rad), np.array(LIMITS.joint_position_max_rad)
+    low, high = np.array(LIMITS.joint_position_min), np.array(LIMITS.joint_position_max)
     bench = Bench(kinematics=lambda q: np.array([0.5, q[0], 0.3]))
     bench.joints()
     last, wanted = HOME, HOME + np.array([2.0, 0, 0, 3.0, 0, 0, 0])
@@ -204,7 +205,7 @@ def test_joint_targets_are_held_to_range_speed_and_workspace():
             continue
         q = result.gated.position
         assert ((q >= low) & (q <= high)).all()
-        assert (np.abs(q - last) <= np.array(LIMITS.joint_velocity_max_rad_s) / RATE_HZ + 1e-9).all()
+        assert (np.abs(q - last) <= np.array(LIMITS.joint_velocity_max) / RATE_HZ + 1e-9).all()
         assert q[0] <= LIMITS.workspace_max_m[1]
         last = q
     assert {"joint_position", "joint_velocity", "workspace"} <= set(bench.gate.trips)

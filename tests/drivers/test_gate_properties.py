@@ -149,8 +149,8 @@ def test_no_tool_target_breaks_a_limit(limits, sequence, follows):
 def test_no_joint_target_breaks_a_limit(limits, sequence, follows):
     check = Checker(limits, follows)
     position, velocity = HOME.copy(), np.zeros(7)
-    low, high = np.array(limits.joint_position_min_rad), np.array(limits.joint_position_max_rad)
-    speed, a = np.array(limits.joint_velocity_max_rad_s), np.array(limits.joint_acceleration_max_rad_s2)
+    low, high = np.array(limits.joint_position_min), np.array(limits.joint_position_max)
+    speed, a = np.array(limits.joint_velocity_max), np.array(limits.joint_acceleration_max)
     check.send(JointTarget(check.last_ns, position, 0.08))
     for wait_s, age_s, kind, p, _, width in sequence:
         check.clock.advance(wait_s)

@@ -266,9 +266,10 @@ def test_an_action_and_its_target_are_two_forms_of_one_thing():
     from robot_learning.drivers.targets import measured, to_target
 
     rng = np.random.default_rng(0)
-    for kind, size in (("ee_target", 10), ("joint_target", 8)):
+    mobile = JOINT_RIG.robot.model_copy(update={"base": True})
+    for robot, size in ((RIG.robot, 10), (JOINT_RIG.robot, 8), (mobile, 10)):
         values = rng.normal(size=size)
-        np.testing.assert_array_equal(flatten(to_target(kind, values, 5)), values)
+        np.testing.assert_array_equal(flatten(to_target(robot, values, 5)), values)
     state = PlainRobot(FakeClock(5)).observe()
     np.testing.assert_allclose(flatten(measured("ee_target", state, 5)), [*START, *DOWN_6D, 0.08], atol=1e-12)
     np.testing.assert_allclose(flatten(measured("joint_target", state, 5)), [*HOME, 0.08])

@@ -9,7 +9,7 @@ from robot_learning.drivers.mujoco.camera import MujocoCamera, Renderer, intrins
 from robot_learning.drivers.mujoco.panda import scene_xml
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.errors import UnknownName
-from robot_learning.rig import CameraConfig
+from robot_learning.rig_parts.cameras import CameraConfig
 
 SIZE = 96
 # A camera 0.5 m above the table, beside the arm, with a red block 0.1 m high in the left half of its view.

@@ -15,8 +15,8 @@ from robot_learning.rig import load_rig
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix, rotation_distance
 
 RIG = load_rig("panda_sim")
-HOME = np.array(RIG.robot.home_joint_position_rad)
-LOW, HIGH = np.array(RIG.limits.joint_position_min_rad), np.array(RIG.limits.joint_position_max_rad)
+HOME = np.array(RIG.robot.home_joint_position)
+LOW, HIGH = np.array(RIG.limits.joint_position_min), np.array(RIG.limits.joint_position_max)
 PERIOD_NS = 50_000_000
 
 
@@ -148,7 +148,7 @@ def test_joint_speed_limits_hold_for_tool_targets(bench):
         turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ turned
         bench.go(start.ee_position, matrix_to_rotation_6d(turn))
         q = bench.robot.observe().joint_position
-        assert (np.abs(q - last) <= np.array(RIG.limits.joint_velocity_max_rad_s) * 0.05 * 1.05).all()
+        assert (np.abs(q - last) <= np.array(RIG.limits.joint_velocity_max) * 0.05 * 1.05).all()
         last = q
 
 

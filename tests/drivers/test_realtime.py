@@ -240,7 +240,7 @@ def test_the_jacobian_turns_joint_speeds_into_the_tools(bench):
     rng = np.random.default_rng(0)
     kinematics, step = bench.robot.kinematics, 1e-6
     for _ in range(10):
-        q = np.array(RIG.robot.home_joint_position_rad) + rng.uniform(-0.3, 0.3, 7)
+        q = np.array(RIG.robot.home_joint_position) + rng.uniform(-0.3, 0.3, 7)
         speed = rng.normal(size=7)
         position, rotation = kinematics.forward(q)
         later, turned = kinematics.forward(q + step * speed)

@@ -22,7 +22,7 @@ import yaml
 from robot_learning.clock import NS_PER_S
 from robot_learning.contract import StreamSpec
 from robot_learning.rig import load_rig
-from robot_learning.rig_sections import TopicConfig
+from robot_learning.rig_parts.sections import TopicConfig
 from robot_learning.sim.station import object_streams, station_contract
 from robot_learning.topics import OPTIONAL, topics
 

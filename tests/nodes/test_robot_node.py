@@ -33,7 +33,7 @@ def test_state_comes_in_every_form_at_its_rate_and_stops_with_the_node(graph, tm
     stamps = np.array([messages.stamp_of(m) for m in arm.states])
     assert (np.diff(stamps) == 10_000_000).all()  # 100 Hz, and none is missing
     assert list(arm.states[-1].name) == list(arm.rig.robot.joint_names)
-    home = arm.rig.robot.home_joint_position_rad
+    home = arm.rig.robot.home_joint_position
     np.testing.assert_allclose(arm.states[-1].position, home, atol=0.01)
     assert [len(arm.states[-1].velocity), len(arm.states[-1].effort)] == [7, 7]
     assert {m.header.frame_id for m in (arm.poses[-1], twists[-1], wrenches[-1])} == {"base"}
@@ -139,7 +139,7 @@ def test_home_is_a_slow_motion_that_a_stop_ends(station):
 def test_a_joint_rig_follows_joints_and_trajectories_and_refuses_tool_poses_by_name(graph, tmp_path):
     arm = Arm(graph, patient_rig(tmp_path, command="joint_target"))
     node, joints = graph.node, list(arm.rig.robot.joint_names)
-    home = np.array(arm.rig.robot.home_joint_position_rad)
+    home = np.array(arm.rig.robot.home_joint_position)
     poses = node.create_publisher(PoseStamped, "/r/robot/target_pose", 10)
     singles = node.create_publisher(JointState, "/r/robot/target_joints", 10)
     trajectories = node.create_publisher(JointTrajectory, "/r/robot/target_trajectory", 10)

@@ -1,4 +1,4 @@
-"""The parts of a rig file that say how it is driven: topics, teleoperation, execution of chunks, simulation."""
+"""The parts of a rig file that say how it is driven: topics, execution of chunks, simulation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from robot_learning.contract import Frozen
-
-Positive = Annotated[float, Field(gt=0)]
 
 # Message type to what can be read out of it.
 FIELDS = {
@@ -51,27 +49,6 @@ class TopicConfig(Frozen):
         if self.field not in FIELDS[self.type]:
             raise ValueError(f"a {self.type} has no field '{self.field}'; allowed: {', '.join(FIELDS[self.type])}")
         return self
-
-
-class TeleopConfig(Frozen):
-    """How a person drives the rig.
-
-    Attributes:
-        mode: whether axes move the tool or single joints.
-        dead_man_timeout_s: a keyboard has no key-up over ssh: without a repeat for so long, the dead-man is open.
-        dead_zone: share of an axis's travel that counts as rest.
-        response: exponent of the response curve; 1 is straight, above 1 is finer near rest.
-    """
-
-    device: Literal["keyboard", "gamepad", "scripted"] = "keyboard"
-    mode: Literal["ee", "joint"] = "ee"
-    rate_hz: Positive = 50.0
-    linear_speed_m_s: Positive = 0.15
-    angular_speed_rad_s: Positive = 0.6
-    joint_speed_rad_s: Positive = 0.4
-    dead_man_timeout_s: Positive = 0.4
-    dead_zone: Annotated[float, Field(ge=0, lt=0.9)] = 0.1
-    response: Annotated[float, Field(ge=1, le=5)] = 2.0
 
 
 class ExecutionConfig(Frozen):
