@@ -148,8 +148,15 @@ class Helm:
         self.gate.stop(reason)
 
     def poll(self) -> bool:
-        """The watchdog's turn; any thread. True where it has just stopped the robot."""
+        """The watchdog's turn, and the robot's own; any thread. True where one has just stopped the robot."""
+        if (fault := self._fault()) and self.gate.state != "stopped":
+            self.gate.stop(f"robot: {fault}")
+            return True
         return self.watchdog.poll()
+
+    def _fault(self) -> str:
+        """Why the robot holds by itself; empty: it does not."""
+        return str(getattr(self._robot, "fault", ""))
 
     def rest(self) -> None:
         """End of an orderly motion: hold, and take the next first target from wherever the robot is."""
@@ -157,13 +164,17 @@ class Helm:
         self.gate.deactivate()
 
     def recover(self) -> str:
-        """Acknowledge a stop; raises SafetyError while the robot still moves."""
+        """Acknowledge a stop; raises SafetyError while the robot still moves, or can't be brought back."""
         if self.gate.state != "stopped":
             return "there was nothing to recover from"
+        if self._fault():
+            self._robot.recover()  # type: ignore[attr-defined]  # a robot that has faults has this
+            if fault := self._fault():
+                raise SafetyError(f"the robot still holds by itself: {fault}.")
         state = self._robot.observe()
         speeds = np.abs(np.append(state.joint_velocity, [] if state.base_velocity is None else state.base_velocity))
         if speeds.max() > _AT_REST:
-            raise SafetyError(f"the robot still moves, at {speeds.max():.2f} rad/s or m/s; wait until it stands.")
+            raise SafetyError(f"the robot still moves at {speeds.max():.2f} rad/s or m/s; wait until it stands.")
         reason = self.gate.stop_reason
         self.acknowledge()
         return f"recovered from: {reason}"

@@ -262,7 +262,12 @@ class RobotNode(StationNode):
             if self._states.dropped
             else "ok"
         )
-        return [messages.status(f"{self.get_name()}: queue", level, text, {"dropped": self._states.dropped})]
+        lines = [messages.status(f"{self.get_name()}: queue", level, text, {"dropped": self._states.dropped})]
+        if hasattr(self.robot, "diagnostics"):
+            fault = str(getattr(self.robot, "fault", ""))
+            level = messages.ERROR if fault else messages.OK
+            lines.append(messages.status(f"{self.get_name()}: robot", level, fault or "ok", self.robot.diagnostics()))
+        return lines
 
 
 class _Who:

@@ -273,3 +273,33 @@ def test_an_action_and_its_target_are_two_forms_of_one_thing():
     state = PlainRobot(FakeClock(5)).observe()
     np.testing.assert_allclose(flatten(measured("ee_target", state, 5)), [*START, *DOWN_6D, 0.08], atol=1e-12)
     np.testing.assert_allclose(flatten(measured("joint_target", state, 5)), [*HOME, 0.08])
+
+
+class Fragile(PlainRobot):
+    """Holds by itself when told so by a test, until it is recovered."""
+
+    fault, mends = "", True
+
+    def recover(self):
+        if self.mends:
+            self.fault = ""
+
+
+def test_a_robot_that_holds_by_itself_stops_the_gate_and_comes_back_only_when_asked():
+    clock = FakeClock(10**9)
+    robot = Fragile(clock)
+    helm = Helm(robot, RIG, clock)
+    me = Commander("me", "t", b"1")
+    helm.command(EeTarget(clock.now_ns(), START.copy(), DOWN_6D.copy(), 0.08), me)
+    assert helm.gate.state == "active"
+    robot.fault = "reflex: cartesian_reflex"
+    assert helm.poll()
+    assert (helm.gate.state, helm.gate.stop_reason) == ("stopped", "robot: reflex: cartesian_reflex")
+    assert not helm.poll()  # told once
+    robot.mends = False
+    with pytest.raises(SafetyError, match="still holds by itself: reflex"):
+        helm.recover()
+    assert helm.gate.state == "stopped"
+    robot.mends = True
+    assert helm.recover() == "recovered from: robot: reflex: cartesian_reflex"
+    assert helm.gate.state == "inactive"
