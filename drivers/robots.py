@@ -21,8 +21,9 @@ class LiveRobot(Robot, Protocol):
     the thread that commands, and `jacobian(q)` (6, J) for the one that publishes: without them there is no workspace
     for joint targets, no home for tool targets, no tool velocity and no wrench.
 
-    A robot that can fail by itself has, too: `fault`, why it holds, empty while it does not; `recover()`, called once the
-    operator has asked for it, which raises SafetyError with what to do where it can't; and `diagnostics()`, text by name.
+    A robot that can fail by itself has, too: `fault`, why it holds, empty while it does not; `recover()`, called once
+    the operator has asked for it, which raises SafetyError with what to do where it can't; and `diagnostics()`, text
+    by name.
 
     Attributes:
         heard: called with each new state, in the robot's own thread; set before `connect`.
