@@ -1,0 +1,1 @@
+"""Hello Robot Stretch: its driver, the library's process, its kinematics."""
