@@ -11,12 +11,13 @@ TEST_WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ros-demo test check format build numpy2 clean
+.PHONY: help demo ros-demo test hardware test-hardware check format build numpy2 clean
 
 help:
 	@echo "make demo    install, then record, train, evaluate and report: outputs/demo/report.html"
 	@echo "make ros-demo  the same over ROS 2: nodes, recorder, policy server: outputs/ros_demo/report.html"
 	@echo "make test    install, then run all tests"
+	@echo "make test-hardware  the drivers against the vendors' own software; make hardware installs that, in .venvs/"
 	@echo "make check   install, then ruff and mypy"
 	@echo "make format  rewrite the code as ruff formats it"
 	@echo "make build   wheel and sdist, each tried out in a new environment"
@@ -44,7 +45,28 @@ ros-demo: $(VENV)/.installed
 	$(BIN)/robot-learning ros-demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --ignore=tests/hardware $(TEST_ARGS)
+
+# The vendors' software, each in an environment of its own; where one can't be had, its tests say so and are skipped.
+VENVS := .venvs
+ENVIRONMENTS := tests/hardware/environments
+
+$(VENV)/.hardware: $(VENV)/.installed
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[franka,realsense]"
+	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps hello-robot-stretch-urdf==0.1.2
+	@touch $@
+
+$(VENVS)/%/.installed: $(ENVIRONMENTS)/%.txt | $(BIN)/python
+	@echo "make: the environment $(VENVS)/$*"
+	@$(PYTHON) -m venv $(VENVS)/$* && $(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) -r $< && \
+	{ test ! -e $(ENVIRONMENTS)/$*-model.txt || \
+	$(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r $(ENVIRONMENTS)/$*-model.txt; } && touch $@ || \
+	echo "make: the environment '$*' can't be had here; its tests will be skipped." >&2
+
+hardware: $(VENV)/.hardware $(foreach name,franka-sim franky-sim pylibfranka stretch,$(VENVS)/$(name)/.installed)
+
+test-hardware: hardware
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile tests/hardware $(TEST_ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -26,7 +26,10 @@ DISTRIBUTION = "robot_learning"
 GIVES = {
     "learn": "training and running policies",
     "sim": "simulated tasks and videos of rollouts",
-    "convert": "import and export of robomimic HDF5",
+    "convert": "import and export of robomimic HDF5 and bags",
+    "deploy": "policy servers, input devices, the live view",
+    "franka": "Franka arms",
+    "realsense": "RealSense cameras",
     "ros": "ROS 2 from wheels, for tests and for people without a ROS installation",
     "dev": "tests, linter, type checker",
 }
