@@ -26,6 +26,8 @@ class RobotState:
             say.
         base_pose: (3,) of a mobile base: x, y [m] and heading [rad] since its odometry began; None without one.
         base_velocity: (2,) forward [m/s] and turning left [rad/s]; None without one.
+        command_success_rate: (1,) share of the last commands that reached the robot in time, in [0, 1]; None where a
+            robot does not count them.
     """
 
     stamp_ns: int
@@ -39,6 +41,7 @@ class RobotState:
     desired_velocity: np.ndarray | None = None
     base_pose: np.ndarray | None = None
     base_velocity: np.ndarray | None = None
+    command_success_rate: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ class Rig(Frozen):
             state("ee_orientation", (4,), "quaternion_wxyz", "base"),
             state("gripper_width", (1,), "m"),
         ]
+        if robot.command_success_rate:
+            specs.append(state("command_success_rate", (1,), "1"))
         if robot.base:
             specs += [
                 state("base_pose", (3,), "m[2] rad[1]", "odom"),

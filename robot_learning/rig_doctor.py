@@ -29,10 +29,10 @@ def examine_rig(name_or_path: str) -> Iterator[Finding]:
         yield Finding("FAIL", "rig", str(error), "mend the rig file")
         return
     yield Finding("ok", "rig", f"{rig.name}: {rig.robot.type}, cameras: {', '.join(rig.cameras) or 'none'}")
-    yield _known("robot.type", rig.robot.type, [*ROBOTS, *_elsewhere(rig)])
+    yield _known("robot", rig.robot.type, [*ROBOTS, *_elsewhere(rig)])
     for name, camera in rig.cameras.items():
         if name not in rig.topics:
-            yield _known(f"cameras.{name}.type", camera.type, [*CAMERAS, "mujoco"])
+            yield _known(f"camera {name}", camera.type, [*CAMERAS, "mujoco"])
     doctors = [_ROBOT_DOCTORS[rig.robot.type]] if rig.robot.type in _ROBOT_DOCTORS else []
     if any(camera.type != "mujoco" for camera in rig.cameras.values()):
         doctors.append(_CAMERA_DOCTOR)

@@ -16,6 +16,7 @@ _STATE = {
     "joint_effort": ("joint_states", "sensor_msgs/JointState", "effort"),
     "ee_position": ("robot/ee_pose", "geometry_msgs/PoseStamped", "position"),
     "ee_orientation": ("robot/ee_pose", "geometry_msgs/PoseStamped", "orientation"),
+    "command_success_rate": ("robot/command_success_rate", "sensor_msgs/JointState", "position"),
     "base_pose": ("robot/base", "sensor_msgs/JointState", "position"),
     "base_velocity": ("robot/base_velocity", "sensor_msgs/JointState", "position"),
     "gripper_width": ("robot/gripper", "sensor_msgs/JointState", "position"),

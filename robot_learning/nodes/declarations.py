@@ -117,6 +117,12 @@ _ROBOT_PUBLISHES = (
     Topic("~/ee_twist", "geometry_msgs/TwistStamped", "state", "measured tool velocity in the base frame"),
     Topic("~/wrench", "geometry_msgs/WrenchStamped", "state", "force and torque at the tool, estimated from effort"),
     Topic("~/gripper", "sensor_msgs/JointState", "state", "gripper_width [m] between the fingers"),
+    Topic(
+        "~/command_success_rate",
+        "sensor_msgs/JointState",
+        "state",
+        "share of the control commands that came in time, of robots that count them",
+    ),
     Topic("~/base", "sensor_msgs/JointState", "state", "of a mobile base: base_x, base_y [m], base_heading [rad]"),
     Topic("~/base_velocity", "sensor_msgs/JointState", "state", "base_forward [m/s] and base_turn [rad/s], measured"),
     Topic("~/commanded", "sensor_msgs/JointState", "state", "each target as it came, as a named vector"),

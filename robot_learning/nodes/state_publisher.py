@@ -32,6 +32,8 @@ class StatePublisher:
         self._joint_states = Joint(node.advertise("joint_states"), node.rig.robot.joint_names)
         self._desired = Joint(node.advertise("~/desired_joint_states"), node.rig.robot.joint_names)
         self._gripper = Joint(node.advertise("~/gripper"), [GRIPPER])
+        if node.rig.robot.command_success_rate:
+            self._success_rate = Joint(node.advertise("~/command_success_rate"), ["command_success_rate"])
         if node.rig.robot.base:
             self._base_pose = Joint(node.advertise("~/base"), BASE_POSE, "odom")
             self._base_velocity = Joint(node.advertise("~/base_velocity"), BASE_VELOCITY, BASE)
@@ -47,6 +49,8 @@ class StatePublisher:
         self._monitor.saw(state.stamp_ns, self._node.clock.now_ns())
         self._joint_states.publish(state.stamp_ns, state.joint_position, state.joint_velocity, state.joint_effort)
         self._gripper.publish(state.stamp_ns, state.gripper_width)
+        if state.command_success_rate is not None and self._node.rig.robot.command_success_rate:
+            self._success_rate.publish(state.stamp_ns, state.command_success_rate)
         if state.base_pose is not None and state.base_velocity is not None:
             self._base_pose.publish(state.stamp_ns, state.base_pose)
             self._base_velocity.publish(state.stamp_ns, state.base_velocity)

@@ -20,6 +20,7 @@ class RobotConfig(Frozen):
             policy's small errors of width would otherwise feed on themselves.
         joint_units: `rad` for joints that turn, `m` for those that slide; limits are in them.
         joint_effort: whether the joints' torques and forces are measured.
+        command_success_rate: whether it tells the share of its control commands that came in time, as a Franka does.
         base: whether it stands on a base that drives; its velocity then is part of each action.
     """
 
@@ -31,6 +32,7 @@ class RobotConfig(Frozen):
     joint_names: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(f"panda_joint{i + 1}" for i in range(7))
     joint_units: tuple[Literal["rad", "m"], ...] = ()
     joint_effort: bool = True
+    command_success_rate: bool = False
     base: bool = False
 
     @model_validator(mode="before")
