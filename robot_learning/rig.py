@@ -15,6 +15,7 @@ from robot_learning.rig_parts.cameras import CameraConfig
 from robot_learning.rig_parts.franka import FrankaConfig
 from robot_learning.rig_parts.limits import Limits, WatchdogConfig
 from robot_learning.rig_parts.numbers import Positive
+from robot_learning.rig_parts.rehearsal import RehearsalConfig
 from robot_learning.rig_parts.robot import RobotConfig
 from robot_learning.rig_parts.sections import ExecutionConfig, ServerConfig, SimulationConfig, TopicConfig
 from robot_learning.rig_parts.stretch import StretchConfig
@@ -64,6 +65,7 @@ class Rig(Frozen):
     franka: FrankaConfig | None = None
     stretch: StretchConfig | None = None
     calibration: CalibrationConfig | None = None
+    rehearsal: RehearsalConfig | None = None
     topics: dict[str, TopicConfig] = {}  # streams that come from other makers' drivers
 
     @model_validator(mode="after")

@@ -95,6 +95,11 @@ class Demonstrator(Scripted):
         self._sent: Target | None = None  # the last of this episode
         self._gated: Target | None = None
 
+    def forget(self) -> None:
+        """Time was set: what was measured before says nothing about now."""
+        self.measured.clear()
+        self.objects.clear()
+
     def gated(self, values: np.ndarray, stamp_ns: int) -> None:
         """What the gate made of the command stamped so."""
         self._gated = to_target(self._rig.robot, values, stamp_ns)

@@ -1,4 +1,4 @@
-"""The scripted teleoperator's hands and eyes: its `Station` as topics and services."""
+"""The scripted teleoperators' hands and eyes: their `Station` as topics and services."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rclpy.parameter import Parameter
 
+from robot_learning.deployment.rehearsal import Rehearsal
 from robot_learning.deployment.script import Answer
 from robot_learning.deployment.scripted import Demonstrator
 from robot_learning.nodes import messages
@@ -20,20 +21,24 @@ _WORDS = ("start", "success", "failure", "discard")
 
 
 class Demonstrations:
-    """Runs a `Demonstrator` in a node; ends the process once all demonstrations were given."""
+    """Runs a `Demonstrator`, or a `Rehearsal` where the rig is not simulated; ends the process once all were given."""
 
     def __init__(self, node: StationNode) -> None:
         self._node, self._names = node, action_names(node.rig)
         self._record = node.param("record")
         self._target = node.advertise("robot/target")
         recorder = [f"recorder/{word}" for word in _WORDS] if self._record else []
-        self._services = Services(node, ["robot/reset", *recorder])
-        self.demonstrator = Demonstrator(node.rig, self, node.clock, node.param("episodes"), node.param("first_seed"))
+        simulated = node.rig.simulation is not None
+        self._services = Services(node, ["robot/reset", *recorder] if simulated else recorder)
+        episodes = node.param("episodes")
+        self.demonstrator: Demonstrator | Rehearsal = (
+            Demonstrator(node.rig, self, node.clock, episodes, node.param("first_seed"))
+            if simulated
+            else Rehearsal(node.rig, self, node.clock, episodes)
+        )
         StateIntake(node, self.demonstrator.measured)
-        for stream in object_streams(node.rig):
-            node.listen("robot/objects/{stream}", self._objects(stream), stream=stream)
-        node.listen("robot/success", self._success)
-        node.listen("robot/gated", self._gated)
+        if isinstance(self.demonstrator, Demonstrator):
+            self._watch_task(self.demonstrator)
         node.listen("robot/gate", self._gate)
         self._told = 0
         self._timer = node.create_timer(1 / node.rig.policy.rate_hz, self._tick)
@@ -52,8 +57,7 @@ class Demonstrations:
 
     def time_jumped(self) -> None:
         """Stamps from before say nothing about now."""
-        self.demonstrator.measured.clear()
-        self.demonstrator.objects.clear()
+        self.demonstrator.forget()
 
     def change(self, parameter: Parameter) -> None:
         """The script's speed is the expert's: no parameter changes it."""
@@ -88,19 +92,26 @@ class Demonstrations:
             self._node.get_logger().info(f"gave {self._told} demonstrations, {done} with success")
             self._node.end()
 
-    def _objects(self, stream: str) -> Any:
-        def read(message: Any) -> None:
-            value = messages.pick(message, "position", ())
-            self.demonstrator.objects[stream] = messages.stamp_of(message), value
+    def _watch_task(self, demonstrator: Demonstrator) -> None:
+        """What only a simulated rig tells."""
+        node = self._node
 
-        return read
+        def objects(stream: str) -> Any:
+            def read(message: Any) -> None:
+                demonstrator.objects[stream] = messages.stamp_of(message), messages.pick(message, "position", ())
 
-    def _success(self, message: Any) -> None:
-        self.demonstrator.success = message.data
+            return read
 
-    def _gated(self, message: Any) -> None:
-        values = messages.pick(message, "position", self._names)
-        self.demonstrator.gated(values, messages.stamp_of(message))
+        def success(message: Any) -> None:
+            demonstrator.success = message.data
+
+        def gated(message: Any) -> None:
+            demonstrator.gated(messages.pick(message, "position", self._names), messages.stamp_of(message))
+
+        for stream in object_streams(node.rig):
+            node.listen("robot/objects/{stream}", objects(stream), stream=stream)
+        node.listen("robot/success", success)
+        node.listen("robot/gated", gated)
 
     def _gate(self, message: Any) -> None:
         values = messages.values_of(message)
