@@ -141,7 +141,7 @@ class StretchBody(Protocol):
         ...
 
     def prepare(self, what: str) -> None:
-        """`home`: find the joints' zeros at their hard stops; `stow`: fold the arm. Blocks for up to a minute or two."""
+        """`home`: find the joints' zeros at their hard stops; `stow`: fold the arm. Blocks, for a minute or so."""
         ...
 
     def clear_runstop(self) -> None:
@@ -149,5 +149,5 @@ class StretchBody(Protocol):
         ...
 
     def close(self) -> None:
-        """Base to rest, joints hold, connections end."""
+        """Base to rest; then the connections end, as the body itself ends them."""
         ...
