@@ -36,6 +36,8 @@ def value(message: Any, spec: StreamSpec, config: TopicConfig) -> np.ndarray:
         BadMessage: it lacks names, has another shape or type than the contract says, or is not finite.
     """
     out = _READ[config.field](message, config)
+    if config.scale != 1.0 and out.dtype.kind == "f":
+        out = out * config.scale
     if out.shape != spec.shape:
         raise BadMessage(f"its shape is {out.shape}, the contract says {spec.shape}")
     if out.dtype != np.dtype(spec.dtype):

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from robot_learning.contract import Alignment, Codec, Contract, Feature, Frozen, StreamSpec
 from robot_learning.errors import ConfigError, closest, unknown_name
+from robot_learning.rig_parts.bridge import BridgeConfig
 from robot_learning.rig_parts.calibration import CalibrationConfig
 from robot_learning.rig_parts.cameras import CameraConfig
 from robot_learning.rig_parts.franka import FrankaConfig
@@ -62,6 +63,7 @@ class Rig(Frozen):
     teleop: TeleopConfig = TeleopConfig()
     server: ServerConfig = ServerConfig()
     simulation: SimulationConfig | None = None  # for simulated rigs
+    bridge: BridgeConfig | None = None
     franka: FrankaConfig | None = None
     stretch: StretchConfig | None = None
     calibration: CalibrationConfig | None = None
@@ -78,6 +80,10 @@ class Rig(Frozen):
                 )
         if self.robot.base != (self.limits.base is not None):
             raise ValueError("robot.base and limits.base go together: a mobile base needs limits, no other has them")
+        if (self.robot.type == "bridge") != (self.bridge is not None):
+            raise ValueError("robot.type: bridge and the section 'bridge' go together")
+        if self.bridge is not None:
+            self.bridge.check(self.robot.command, self.robot.joint_names)
         if self.policy.rate_hz > self.robot.state_rate_hz:
             raise ValueError(
                 f"policy.rate_hz = {self.policy.rate_hz} is above robot.state_rate_hz = {self.robot.state_rate_hz}: "

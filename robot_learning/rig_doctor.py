@@ -12,7 +12,7 @@ from robot_learning.doctor import Finding
 from robot_learning.drivers.cameras.registry import CAMERAS
 from robot_learning.drivers.robots import ROBOTS
 from robot_learning.errors import ConfigError, closest
-from robot_learning.rig import Rig, load_rig
+from robot_learning.rig import load_rig
 
 _ROBOT_DOCTORS = {
     "franka": "robot_learning.drivers.franka.doctor",
@@ -29,7 +29,7 @@ def examine_rig(name_or_path: str) -> Iterator[Finding]:
         yield Finding("FAIL", "rig", str(error), "mend the rig file")
         return
     yield Finding("ok", "rig", f"{rig.name}: {rig.robot.type}, cameras: {', '.join(rig.cameras) or 'none'}")
-    yield _known("robot", rig.robot.type, [*ROBOTS, *_elsewhere(rig)])
+    yield _known("robot", rig.robot.type, [*ROBOTS, "bridge"])
     for name, camera in rig.cameras.items():
         if name not in rig.topics:
             yield _known(f"camera {name}", camera.type, [*CAMERAS, "mujoco"])
@@ -38,11 +38,6 @@ def examine_rig(name_or_path: str) -> Iterator[Finding]:
         doctors.append(_CAMERA_DOCTOR)
     for module in doctors:
         yield from importlib.import_module(module).findings(rig)
-
-
-def _elsewhere(rig: Rig) -> list[str]:
-    """A robot whose topics come from another maker's driver needs no driver of ours."""
-    return [rig.robot.type] if "joint_position" in rig.topics else []
 
 
 def _known(key: str, type: str, known: list[str]) -> Finding:

@@ -19,7 +19,7 @@ from robot_learning.drivers.interfaces import EeTarget, JointTarget, RobotState,
 from robot_learning.drivers.motions import Trajectory
 from robot_learning.drivers.robots import LiveRobot, make_robot
 from robot_learning.drivers.targets import flatten, to_target
-from robot_learning.errors import UserError
+from robot_learning.errors import SafetyError, UserError
 from robot_learning.nodes import declarations as declared
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode, run
@@ -41,6 +41,10 @@ class RobotNode(StationNode):
 
     def make_robot(self) -> LiveRobot:
         """The robot, not yet connected."""
+        if self.rig.robot.type == "bridge":
+            from robot_learning.nodes.bridge import Bridge
+
+            return Bridge(self)
         return make_robot(self.rig, self.clock)
 
     def configure(self) -> None:
@@ -128,8 +132,12 @@ class RobotNode(StationNode):
             if target is None:
                 self.helm.check_alone(commander)
                 self.tell_gate()
-            else:
+                return
+            try:
                 self._publish(self.helm.command(target, commander))
+            except SafetyError as error:  # a robot that has told nothing of itself yet
+                self.helm.refuse("state", str(error))
+                self.tell_gate()
 
         return on_message
 

@@ -27,6 +27,7 @@ class TopicConfig(Frozen):
         topic: relative to the rig's namespace, or absolute.
         field: what is read out of the message, see `FIELDS`.
         names: joints, in the stream's order; empty: as the message has them.
+        scale: what numbers are multiplied with, e.g. 2 for a gripper's width from one of two fingers.
         reliability: as the publisher has it; a reliable subscriber gets nothing from a best-effort publisher.
     """
 
@@ -42,6 +43,7 @@ class TopicConfig(Frozen):
     ]
     field: str
     names: tuple[str, ...] = ()
+    scale: float = 1.0
     reliability: Literal["reliable", "best_effort"] = "best_effort"
 
     @model_validator(mode="after")
@@ -88,8 +90,9 @@ class SimulationConfig(Frozen):
     """What a simulated rig has on its table.
 
     Attributes:
+        task: `pick` for a Stretch, the others for a Panda.
         spread: share of the task's region in which objects and tool begin; 1 is all of it.
     """
 
-    task: Literal["lift", "pick_place", "push"] = "lift"
+    task: Literal["lift", "pick_place", "push", "pick"] = "lift"
     spread: Annotated[float, Field(ge=0, le=1)] = 1.0
