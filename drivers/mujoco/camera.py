@@ -12,7 +12,7 @@ import numpy as np
 
 from robot_learning.drivers.interfaces import CameraFrame
 from robot_learning.drivers.mujoco.gl import make_context, no_rendering
-from robot_learning.drivers.mujoco.panda import check_cameras
+from robot_learning.drivers.mujoco.scene import check_cameras
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig_parts.cameras import CameraConfig
 
@@ -132,7 +132,7 @@ class MujocoCamera:
     """
 
     def __init__(self, name: str, config: CameraConfig, world: World) -> None:
-        check_cameras([name])
+        check_cameras([name], world.model)
         self.name, self._config, self._world = name, config, world
         self._renderer: Renderer | None = None
         self._sequence = 0

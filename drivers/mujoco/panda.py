@@ -9,15 +9,11 @@ identified; gravity is compensated, as on the real arm, whose controller does th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
+from robot_learning.drivers.mujoco.scene import PICTURE, TOOL_SITE, camera_xml, document
 
-from robot_learning.errors import unknown_name
-
-PHYSICS_STEP_NS = 1_000_000
-TOOL_SITE = "tool"
+JOINT_NAMES = tuple(f"joint{i}" for i in range(1, 8))
 FLANGE_M = 0.107
 TOOL_M = 0.1034  # from the flange to the point between the fingertips
 FINGER_BASE_M = 0.0584
@@ -136,70 +132,21 @@ def _actuators() -> str:
     return "\n    ".join(lines)
 
 
-def _camera(
-    name: str, position: tuple[float, ...], target: tuple[float, ...], up: tuple[float, ...], fovy: float
-) -> str:
-    """A camera that looks from `position` to `target`; MuJoCo's cameras look along their own -z."""
-    z = np.subtract(position, target)
-    x = np.cross(up, z)
-    x, z = x / np.linalg.norm(x), z / np.linalg.norm(z)
-    axes = " ".join(f"{v:.9g}" for v in (*x, *np.cross(z, x)))
-    return f'<camera name="{name}" pos="{" ".join(map(str, position))}" xyaxes="{axes}" fovy="{fovy}"/>'
-
-
 # Where the rig's cameras stand: `front` looks at the table from the far side, `wrist` along the fingers,
 # both from where a bracket would hold them; `picture` is for videos.
-CAMERAS = ("front", "wrist")
-_FRONT = _camera("front", (1.15, 0.0, 0.62), (0.45, 0.0, 0.13), (0, 0, 1), 50)
-_WRIST = _camera("wrist", (0.075, 0.0, 0.04), (0.03, 0.0, 0.16), (1, 0, 0), 75)
-_PICTURE = _camera("picture", (1.35, -0.95, 0.85), (0.30, 0.0, 0.24), (0, 0, 1), 37)
-
-
-def check_cameras(names: Iterable[str]) -> None:
-    """Raise UnknownName where a rig asks for a camera that this scene lacks."""
-    for name in names:
-        if name not in CAMERAS:
-            raise unknown_name("camera of the simulated panda", name, CAMERAS)
+_FRONT = camera_xml("front", (1.15, 0.0, 0.62), (0.45, 0.0, 0.13), (0, 0, 1), 50)
+_WRIST = camera_xml("wrist", (0.075, 0.0, 0.04), (0.03, 0.0, 0.16), (1, 0, 0), 75)
+_PICTURE = camera_xml(PICTURE, (1.35, -0.95, 0.85), (0.30, 0.0, 0.24), (0, 0, 1), 37)
 
 
 def scene_xml(objects: str = "") -> str:
-    """MJCF of table, arm, cameras and a task's `objects` (bodies as MJCF text).
-
-    Collisions: the robot (contype 1) meets the table and objects, never itself; objects (contype 2)
-    meet everything. Objects use the default classes `object`, `fixed` or `shell`.
-    """
-    return f"""<mujoco model="panda">
-  <compiler angle="radian" autolimits="true"/>
-  <option timestep="{PHYSICS_STEP_NS / 1e9}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="20"/>
-  <size memory="4M"/>
-  <visual>
-    <global offwidth="1280" offheight="960"/>
-    <headlight ambient="0.38 0.38 0.38" diffuse="0.32 0.32 0.32" specular="0.1 0.1 0.1"/>
-    <map znear="0.005" zfar="4"/>
-  </visual>
-  <statistic center="0.4 0 0.2" extent="1"/>
-  <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.86 0.90 0.94" rgb2="0.62 0.68 0.75"
-             width="64" height="64"/>
-    <material name="table" rgba="0.74 0.66 0.56 1" specular="0.1" shininess="0.2"/>
-    <material name="floor" rgba="0.55 0.58 0.62 1" specular="0" shininess="0"/>
-  </asset>
-  <default>
-    <default class="arm"><joint axis="0 0 1" armature="{ARMATURE}" damping="1"/></default>
-    <default class="finger"><joint type="slide" range="0 {GRIPPER_MAX_M / 2}" armature="0.2" damping="5"/></default>
-    <default class="shell"><geom contype="0" conaffinity="0" group="1" density="0"/></default>
-    <default class="solid"><geom contype="1" conaffinity="0" group="1" density="0"/></default>
-    <default class="pad">
-      <geom type="box" contype="1" conaffinity="0" group="1" density="0" condim="4" friction="1.5 0.02 0.0001"
-            solref="0.004 1" rgba="0.15 0.15 0.16 1"/>
-    </default>
-    <default class="object">
-      <geom contype="2" conaffinity="3" condim="4" friction="0.8 0.005 0.0001" solref="0.004 1"/>
-    </default>
-    <default class="fixed"><geom contype="0" conaffinity="3" friction="0.8 0.005 0.0001" solref="0.004 1"/></default>
-  </default>
-  <worldbody>
-    <light pos="0.6 -0.8 2.2" dir="0 0.35 -1" directional="true" diffuse="0.5 0.5 0.5" castshadow="true"/>
+    """MJCF of table, arm, cameras and a task's `objects` (bodies as MJCF text); see `scene.document`."""
+    return document(
+        "panda",
+        f"""<default class="arm"><joint axis="0 0 1" armature="{ARMATURE}" damping="1"/></default>
+    <default class="finger"><joint type="slide" range="0 {GRIPPER_MAX_M / 2}" armature="0.2" damping="5"/></default>""",
+        "0.4 0 0.2",
+        f"""<light pos="0.6 -0.8 2.2" dir="0 0.35 -1" directional="true" diffuse="0.5 0.5 0.5" castshadow="true"/>
     <geom name="floor" type="plane" size="3 3 0.1" pos="0 0 -0.76" contype="0" conaffinity="0" material="floor"/>
     <geom name="table" class="fixed" type="box" size="0.6 0.6 0.02" pos="0.4 0 -0.02" material="table"/>
     <geom name="leg" class="shell" type="box" size="0.5 0.5 0.36" pos="0.4 0 -0.4" rgba="0.45 0.45 0.47 1"/>
@@ -208,16 +155,6 @@ def scene_xml(objects: str = "") -> str:
     <geom class="shell" type="cylinder" fromto="0 0 0 0 0 0.03" size="0.095" rgba="{_GREY}"/>
     <geom class="shell" type="capsule" fromto="0 0 0.03 0 0 0.14" size="0.07" rgba="{_WHITE}"/>
     {_arm(_WRIST)}
-    {objects}
-  </worldbody>
-  <tendon>
-    <fixed name="opening"><joint joint="finger_left" coef="1"/><joint joint="finger_right" coef="1"/></fixed>
-  </tendon>
-  <equality>
-    <joint joint1="finger_left" joint2="finger_right" solimp="0.95 0.99 0.001" solref="0.005 1"/>
-  </equality>
-  <actuator>
-    {_actuators()}
-  </actuator>
-</mujoco>
-"""
+    {objects}""",
+        _actuators(),
+    )

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock, seconds_to_ns
 from robot_learning.drivers.interfaces import Gated, RobotState, Target
-from robot_learning.drivers.mujoco.panda import PHYSICS_STEP_NS, scene_xml
-from robot_learning.drivers.mujoco.robot import MujocoPanda
+from robot_learning.drivers.mujoco.robot import MujocoPanda, MujocoRobot
+from robot_learning.drivers.mujoco.scene import PHYSICS_STEP_NS
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
 
@@ -89,28 +90,31 @@ class RealTime:
             time.sleep(min(max(left, 0.0), _NAP_S))
 
 
-class RealTimePanda:
-    """The simulated Panda as a real one behaves: its time passes by itself, any thread may ask it.
+class RealTimeRobot:
+    """A simulated robot as a real one behaves: its time passes by itself, any thread may ask it.
 
     Args:
-        world: where it stands; None: at an empty table.
-        place: puts arm and scene where they begin; None: the arm at home.
+        world: where it stands; None: in an empty scene.
+        place: puts robot and scene where they begin; None: the robot at home.
 
     Attributes:
+        simulated: which robot, by its class.
         heard: called with each new state, from the physics' thread, which holds `time.lock`.
     """
 
+    simulated: type[MujocoRobot]
+
     def __init__(
-        self, rig: Rig, clock: Clock, world: World | None = None, place: Callable[[MujocoPanda], None] | None = None
+        self, rig: Rig, clock: Clock, world: World | None = None, place: Callable[[Any], None] | None = None
     ) -> None:
-        self.world = world or World(scene_xml())
+        self.world = world or World(self.simulated.kinematics_type.scene())
         self.time = RealTime(self.world, clock)
-        self.panda = MujocoPanda(rig, self.world)
-        self.kinematics = self.panda.kinematics
+        self._robot = self.simulated(rig, self.world)
+        self.kinematics = self._robot.kinematics
         self._observers = self.kinematics.twin()
         self.heard: Callable[[RobotState], None] = lambda state: None
         home = np.array(rig.robot.home_joint_position)
-        self._place = place or (lambda panda: panda.place(home))
+        self._place = place or (lambda robot: robot.place(home))
         self.world.every(rig.robot.state_rate_hz, self._hear)
 
     def connect(self) -> None:
@@ -120,20 +124,20 @@ class RealTimePanda:
     def restart(self) -> None:
         """Put everything where it begins, at rest."""
         with self.time.placing():
-            self._place(self.panda)
+            self._place(self._robot)
 
     def observe(self) -> RobotState:
         return self._newest
 
     def command(self, gated: Gated) -> Target:
         with self.time.lock:
-            return self.panda.command(gated)
+            return self._robot.command(gated)
 
     def stop(self) -> None:
-        self.panda.stop()
+        self._robot.stop()
 
     def jacobian(self, joint_position: np.ndarray) -> np.ndarray:
-        """Of the tool, (6, 7) at joints (7,), linear part first; for one thread, which need not be that of commands."""
+        """Of the tool, (6, J) at joints (J,), linear part first; for one thread, which need not be that of commands."""
         return self._observers.jacobian(joint_position)
 
     def disconnect(self) -> None:
@@ -142,7 +146,13 @@ class RealTimePanda:
         self.time.end()
 
     def _hear(self, now_ns: int) -> None:
-        state = self.panda.states[-1]
-        self.panda.states.clear()
+        state = self._robot.states[-1]
+        self._robot.states.clear()
         self._newest = replace(state, stamp_ns=self.time.stamp_ns(state.stamp_ns))
         self.heard(self._newest)
+
+
+class RealTimePanda(RealTimeRobot):
+    """The simulated Panda in real time."""
+
+    simulated = MujocoPanda

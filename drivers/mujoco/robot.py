@@ -1,4 +1,4 @@
-"""The simulated Panda behind the same interface as a real one."""
+"""Simulated robots behind the same interface as real ones; the Panda is the plain case."""
 
 from __future__ import annotations
 
@@ -10,38 +10,51 @@ import numpy as np
 
 from robot_learning.drivers.interfaces import Gated, RobotState, Target, unseal
 from robot_learning.drivers.mujoco.controller import CONTROL_RATE_HZ, Controller
-from robot_learning.drivers.mujoco.panda import JOINTS, TOOL_SITE
+from robot_learning.drivers.mujoco.kinematics import Kinematics
+from robot_learning.drivers.mujoco.layout import Layout
+from robot_learning.drivers.mujoco.panda import DAMPING_S
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
 
-_N = len(JOINTS)
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # shares of the gripper's range
 
 
-class MujocoPanda:
+class MujocoRobot:
     """A `Robot` in a :class:`World`; its state is sampled at the rig's `state_rate_hz`.
 
     Time is the world's: commands take effect as the world advances. `stop` only raises a flag,
     which the controller sees at its next tick, so any thread may call it.
 
     Attributes:
+        kinematics_type: also names the joints and their scene.
+        damping_s: kv / kp of the joint drives.
         states: the states sampled since the list was last emptied, oldest first.
     """
 
+    kinematics_type: type[Kinematics] = Kinematics
+    damping_s: float
+
     def __init__(self, rig: Rig, world: World) -> None:
         self._world = world
-        self._site = world.model.site(TOOL_SITE).id
+        self._layout = Layout.of(world.model, self.kinematics_type.names)
         self._home = np.array(rig.robot.home_joint_position)
         self._open_close = rig.robot.gripper == "open_close"
         self._width_range = rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m
         self._gripper_width = rig.limits.gripper_width_max_m
+        self._has_effort = rig.robot.joint_effort
         self._stop = threading.Event()
         world.every(CONTROL_RATE_HZ, self._heed_stop)
+        self.kinematics = self.kinematics_type.of(rig)
         self._controller = Controller(
-            world, rig.limits, self._home, 1 / rig.policy.rate_hz, rig.watchdog.deceleration_time_s
+            world,
+            self._layout,
+            self.kinematics,
+            rig.limits,
+            self.damping_s,
+            1 / rig.policy.rate_hz,
+            rig.watchdog.deceleration_time_s,
         )
         world.every(rig.robot.state_rate_hz, self._sample)
-        self.kinematics = self._controller.kinematics
         self.states: list[RobotState] = []
 
     def connect(self) -> None:
@@ -50,11 +63,12 @@ class MujocoPanda:
         self._world.start()
 
     def place(self, joint_position: np.ndarray, gripper_width: float = 0.08) -> None:
-        """Put the arm at rest at joints (7,) [rad], the gripper at its width [m]; to be followed by `World.start`."""
-        data = self._world.data
-        data.qpos[:_N] = joint_position
-        data.qpos[_N : _N + 2] = gripper_width / 2
-        data.qvel[: _N + 2] = 0
+        """Put the arm at rest at joints (J,), the gripper at its width [m]; to be followed by `World.start`."""
+        data, layout = self._world.data, self._layout
+        data.qpos[layout.q] = joint_position
+        data.qpos[layout.fingers_q] = gripper_width / 2
+        data.qvel[layout.v] = 0
+        data.qvel[layout.fingers_v] = 0
         self._gripper_width = gripper_width
         self._stop.clear()
         self._controller.start()
@@ -87,22 +101,34 @@ class MujocoPanda:
     def _heed_stop(self, now_ns: int) -> None:
         if self._stop.is_set():
             self._stop.clear()
-            self._controller.brake(now_ns)
+            self._brake(now_ns)
+
+    def _brake(self, now_ns: int) -> None:
+        self._controller.brake(now_ns)
 
     def _sample(self, now_ns: int) -> None:
-        data = self._world.data
+        self._newest = self._measure(now_ns)
+        self.states.append(self._newest)
+
+    def _measure(self, now_ns: int) -> RobotState:
+        data, layout = self._world.data, self._layout
         orientation = np.empty(4)
         desired_position, desired_velocity = self._controller.reference(now_ns)
-        mujoco.mju_mat2Quat(orientation, data.site_xmat[self._site])
-        self._newest = RobotState(
+        mujoco.mju_mat2Quat(orientation, data.site_xmat[layout.tool])
+        return RobotState(
             stamp_ns=now_ns,
-            joint_position=data.qpos[:_N].copy(),
-            joint_velocity=data.qvel[:_N].copy(),
-            joint_effort=data.actuator_force[:_N].copy(),
-            ee_position=data.site_xpos[self._site].copy(),
+            joint_position=data.qpos[layout.q].copy(),
+            joint_velocity=data.qvel[layout.v].copy(),
+            joint_effort=data.actuator_force[layout.drives].copy() if self._has_effort else None,
+            ee_position=data.site_xpos[layout.tool].copy(),
             ee_orientation=orientation if orientation[0] >= 0 else -orientation,
-            gripper_width=np.array([data.qpos[_N] + data.qpos[_N + 1]]),
+            gripper_width=np.array([layout.opening(data)]),
             desired_position=desired_position,
             desired_velocity=desired_velocity,
         )
-        self.states.append(self._newest)
+
+
+class MujocoPanda(MujocoRobot):
+    """The simulated Panda."""
+
+    damping_s = DAMPING_S

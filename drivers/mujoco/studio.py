@@ -11,8 +11,8 @@ import numpy as np
 
 from robot_learning.drivers.interfaces import CameraFrame
 from robot_learning.drivers.mujoco.camera import Renderer, intrinsics
-from robot_learning.drivers.mujoco.panda import check_cameras
 from robot_learning.drivers.mujoco.realtime import RealTime
+from robot_learning.drivers.mujoco.scene import check_cameras
 from robot_learning.errors import UserError
 from robot_learning.rig_parts.cameras import CameraConfig
 
@@ -55,7 +55,7 @@ class Studio:
         wanted: Callable[[str], Wanted],
         deliver: Callable[[str, CameraFrame], None],
     ) -> None:
-        check_cameras(cameras)
+        check_cameras(cameras, time.world.model)
         self._cameras, self._time = cameras, time
         self._wanted, self._deliver = wanted, deliver
         self.model, self.data = time.world.model, mujoco.MjData(time.world.model)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import mujoco
 
 from robot_learning.clock import NS_PER_S
-from robot_learning.drivers.mujoco.panda import PHYSICS_STEP_NS
+from robot_learning.drivers.mujoco.scene import PHYSICS_STEP_NS
 
 Event = Callable[[int], None]
 

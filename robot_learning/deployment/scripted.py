@@ -11,11 +11,10 @@ from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.deployment.measured import Measured
 from robot_learning.deployment.script import Answer, Script, Scripted, ScriptError
 from robot_learning.drivers.interfaces import Target
-from robot_learning.drivers.mujoco.kinematics import Kinematics
 from robot_learning.drivers.targets import to_target
 from robot_learning.errors import ConfigError
 from robot_learning.rig import Rig
-from robot_learning.sim.panda_expert import PandaExpert
+from robot_learning.sim.kinds import kind_of
 from robot_learning.sim.recording import AFTER_SUCCESS_S
 from robot_learning.sim.station import task_of
 
@@ -85,7 +84,7 @@ class Demonstrator(Scripted):
         self._rig, self._station = rig, station
         self._episodes, self._first_seed = episodes, first_seed
         self._task = task
-        self._expert = PandaExpert(rig, self._task, Kinematics.of(rig))
+        self._expert = kind_of(rig).expert(rig, self._task)
         self.measured = Measured()
         self.objects: dict[str, tuple[int, np.ndarray]] = {}
         self.success = False

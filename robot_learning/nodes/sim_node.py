@@ -14,9 +14,8 @@ from robot_learning.drivers.mujoco.gl import choose_backend
 
 choose_backend()
 
-from robot_learning.drivers.mujoco.panda import scene_xml  # noqa: E402
-from robot_learning.drivers.mujoco.realtime import RealTimePanda  # noqa: E402
-from robot_learning.drivers.mujoco.robot import MujocoPanda  # noqa: E402
+from robot_learning.drivers.mujoco.realtime import RealTimeRobot  # noqa: E402
+from robot_learning.drivers.mujoco.robot import MujocoRobot  # noqa: E402
 from robot_learning.drivers.mujoco.studio import Studio, Wanted  # noqa: E402
 from robot_learning.drivers.mujoco.world import World  # noqa: E402
 from robot_learning.errors import ConfigError  # noqa: E402
@@ -27,7 +26,7 @@ from robot_learning.nodes.camera_publisher import CameraPublisher  # noqa: E402
 from robot_learning.nodes.outbox import Notices, Outbox  # noqa: E402
 from robot_learning.nodes.robot_node import RobotNode  # noqa: E402
 from robot_learning.nodes.state_publisher import BASE, Joint  # noqa: E402
-from robot_learning.sim.panda_start import place_start  # noqa: E402
+from robot_learning.sim.kinds import kind_of  # noqa: E402
 from robot_learning.sim.station import task_of  # noqa: E402
 
 _LAG_S = 0.05  # a world farther behind the clock than this is told
@@ -41,16 +40,17 @@ class SimNode(RobotNode):
     declaration = declared.SIM
     _studio: Studio | None = None
 
-    def make_robot(self) -> RealTimePanda:
+    def make_robot(self) -> RealTimeRobot:
         rig, task = self.rig, task_of(self.rig)
-        if task is None or rig.robot.type != "mujoco_panda":
+        if task is None:
             raise ConfigError(
                 f"the rig {rig.name} is not simulated (robot.type: {rig.robot.type}, simulation: {rig.simulation}); "
                 "start robot_node and camera_node for it."
             )
         self._task = task
-        self._world = World(scene_xml(task.objects_xml()))
-        self._robot = RealTimePanda(rig, self.clock, self._world, self._place)
+        self._kind = kind_of(rig)
+        self._world = World(self._kind.scene(task.objects_xml()))
+        self._robot = self._kind.live(rig, self.clock, self._world, self._place)
         self._world.every(rig.policy.rate_hz, self._judge)
         self._objects = {
             name: Joint(
@@ -86,9 +86,9 @@ class SimNode(RobotNode):
 
     # The task
 
-    def _place(self, panda: MujocoPanda) -> None:
+    def _place(self, robot: MujocoRobot) -> None:
         seed = self.param("seed")
-        place_start(self.rig, self._task, self._world, panda, np.random.default_rng(seed))
+        self._kind.place(self.rig, self._task, self._world, robot, np.random.default_rng(seed))
         self._held, self._resets = 0, self._resets + 1
 
     def _reset(self) -> str:

@@ -16,7 +16,7 @@ from robot_learning.rotation import (
     rotation_6d_to_matrix,
     rotation_vector_to_matrix,
 )
-from robot_learning.sim.panda_tasks import Task
+from robot_learning.sim.tabletop import Task
 
 _GAIN = 0.35  # share of the way to the waypoint that one step asks for
 _SPEED_M_S = 0.45

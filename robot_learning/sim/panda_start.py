@@ -10,7 +10,7 @@ from robot_learning.drivers.mujoco.panda import GRIPPER_MAX_M
 from robot_learning.drivers.mujoco.robot import MujocoPanda
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
-from robot_learning.sim.panda_tasks import Task
+from robot_learning.sim.tabletop import Task
 
 # The tool anywhere in this box, the gripper open or closed. From one narrow start a policy never learns what to do
 # after a grasp that missed: closed, near the table, beside the cube.

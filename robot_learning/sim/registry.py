@@ -12,12 +12,15 @@ from robot_learning.sim.base import SimEnv
 # Family to module; each has TASKS and make(task, cameras). A family named like its only task has the one name.
 _FAMILIES = {
     "panda": "robot_learning.sim.panda",
+    "stretch": "robot_learning.sim.stretch",
     "robosuite": "robot_learning.sim.robosuite",
     "metaworld": "robot_learning.sim.metaworld",
     "pusht": "robot_learning.sim.pusht",
 }
 _RIG = "rig/"  # before the name or path of a simulated rig: its own task, with its own limits and cameras
-_PANDA_TASKS = ("lift", "pick_place", "push")  # repeated here so that names() needs no MuJoCo; a test compares
+_RIG_MODULE = "robot_learning.sim.rig_env"
+# Repeated here so that names() needs no MuJoCo; tests compare.
+_TASKS = {"panda": ("lift", "pick_place", "push"), "stretch": ("pick",)}
 
 
 def names() -> list[str]:
@@ -40,7 +43,7 @@ def make(name: str, *, cameras: bool = True, seed: int | None = None) -> SimEnv:
     family, _, task = name.partition("/")
     try:
         if name.startswith(_RIG):
-            env: SimEnv = _module("panda").make_rig(task, cameras)
+            env: SimEnv = importlib.import_module(_RIG_MODULE).make_rig(task, cameras)
         else:
             env = _module(family).make(task or family, cameras)
     except ModuleNotFoundError as error:
@@ -64,7 +67,7 @@ def require(name: str) -> None:
 
 
 def _names_of(family: str) -> list[str]:
-    tasks = _PANDA_TASKS if family == "panda" else _module(family).TASKS
+    tasks = _TASKS.get(family) or _module(family).TASKS
     return [task if task == family else f"{family}/{task}" for task in tasks]
 
 

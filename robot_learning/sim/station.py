@@ -8,7 +8,7 @@ from robot_learning.contract import Contract, StreamSpec
 from robot_learning.rig import AlignmentConfig, Rig
 
 if TYPE_CHECKING:
-    from robot_learning.sim.panda_tasks import Task
+    from robot_learning.sim.tabletop import Task
 
 
 def extra_streams(rig: Rig, task: Task) -> tuple[tuple[StreamSpec, AlignmentConfig], ...]:
@@ -45,8 +45,6 @@ def task_of(rig: Rig) -> Task | None:
     """A simulated rig's task; None for a real one."""
     if rig.simulation is None:
         return None
-    from robot_learning.sim.panda_tasks import TASKS
+    from robot_learning.sim.kinds import kind_of
 
-    task = TASKS[rig.simulation.task]()
-    task.spread = rig.simulation.spread
-    return task
+    return kind_of(rig).task(rig.simulation.task, rig.simulation.spread)

@@ -6,7 +6,7 @@ import numpy as np
 
 from robot_learning.drivers.interfaces import RobotState
 from robot_learning.drivers.mujoco.world import World
-from robot_learning.sim.panda_tasks.base import (
+from robot_learning.sim.tabletop import (
     CUBE_STREAMS,
     GOAL_STREAMS,
     HALF_M,

@@ -1,4 +1,4 @@
-"""What a task adds to the arm: objects, their streams, success, and an expert's next move."""
+"""What a task at a table adds to an arm: objects, their streams, success, and an expert's next move."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def cube_xml(friction: float | None = None) -> str:
     return f'<body name="cube"><freejoint name="cube"/>{geom}</body>'
 
 
-def place_cube(world: World, xy: np.ndarray, yaw: float) -> None:
-    """Stand the cube on the table at `xy` [m], turned by `yaw` [rad]."""
+def place_cube(world: World, xy: np.ndarray, yaw: float, table_m: float = 0.0) -> None:
+    """Stand the cube on the table, whose surface is at `table_m`, at `xy` [m], turned by `yaw` [rad]."""
     joint = world.data.joint("cube")
-    joint.qpos[:] = [*xy, HALF_M, math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
+    joint.qpos[:] = [*xy, table_m + HALF_M, math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
     joint.qvel[:] = 0
 
 
@@ -124,12 +124,12 @@ def ramp(x: float, low: float, high: float) -> float:
     return t * t * (3 - 2 * t)
 
 
-def grasp(cube: np.ndarray, cube_yaw: float, robot: RobotState, hover_m: float = 0.08) -> Tool:
+def grasp(cube: np.ndarray, cube_yaw: float, robot: RobotState, hover_m: float = 0.08, open_m: float = 0.08) -> Tool:
     """Reach for the cube along a funnel: high while beside it, down as the tool comes over it, then close."""
     beside = float(np.hypot(*(robot.ee_position[:2] - cube[:2])))
     height = hover_m * ramp(beside, 0.006, 0.05)
     over = beside < 0.008 and robot.ee_position[2] - cube[2] < 0.010
-    return Tool(cube + np.array([0.0, 0.0, height]), nearest_quarter(cube_yaw), 0.0 if over else 0.08)
+    return Tool(cube + np.array([0.0, 0.0, height]), nearest_quarter(cube_yaw), 0.0 if over else open_m)
 
 
 def is_held(cube: np.ndarray, robot: RobotState, within_m: float = 0.02) -> bool:
