@@ -60,6 +60,10 @@ _PANDA = ("robot_learning.drivers.mujoco.kinematics", "Kinematics")
 # type: module and class of the robot, which takes a rig and a clock; and of its kinematics, whose `of` takes a rig
 ROBOTS = {
     "mujoco_panda": (("robot_learning.drivers.mujoco.realtime", "RealTimePanda"), _PANDA),
+    "stretch": (
+        ("robot_learning.drivers.stretch.robot", "StretchRobot"),
+        ("robot_learning.drivers.stretch.kinematics", "Kinematics"),
+    ),
     "mujoco_stretch": (
         ("robot_learning.drivers.mujoco.stretch_robot", "RealTimeStretch"),
         ("robot_learning.drivers.mujoco.stretch_robot", "StretchKinematics"),

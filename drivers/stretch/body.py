@@ -58,7 +58,7 @@ class BodyStatus:
     """What the body measured last.
 
     Attributes:
-        stamp_ns: when lift, arm and base were read, wall clock or a simulation's [ns].
+        stamp_ns: when lift, arm and base were read, by the clock that the driver has [ns].
         position, velocity: by joint name [m, rad and per second], and of `gripper_width` [m, m/s].
         effort: by joint name, per cent of the motor's most (-100 to 100); not Newton.
         base_pose: (3,) x, y [m], heading [rad], by wheel odometry since startup.
@@ -142,10 +142,6 @@ class StretchBody(Protocol):
 
     def prepare(self, what: str) -> None:
         """`home`: find the joints' zeros at their hard stops; `stow`: fold the arm. Blocks, for a minute or so."""
-        ...
-
-    def clear_runstop(self) -> None:
-        """Leave the runstop's state, after the operator released the button and asked for it."""
         ...
 
     def close(self) -> None:

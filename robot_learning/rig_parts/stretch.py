@@ -29,6 +29,7 @@ class StretchConfig(Frozen):
         silence_s: the library's process brakes by itself this long after the driver's last word.
         startup_timeout_s: for the library to open every device.
         gripper_velocity_m_s: how fast the opening changes.
+        squeeze_m: told to close, the gripper goes so far beyond its fingers' touch, so that it holds what is between.
         low_battery_v: below, doctor and diagnostics warn.
     """
 
@@ -44,6 +45,7 @@ class StretchConfig(Frozen):
     silence_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     startup_timeout_s: Positive = 60.0
     gripper_velocity_m_s: Positive = 0.1
+    squeeze_m: Annotated[float, Field(ge=0, le=0.1)] = 0.02
     low_battery_v: Positive = 11.5
 
     @model_validator(mode="after")

@@ -119,5 +119,5 @@ def test_joints_that_the_robot_does_not_have_are_refused_with_the_nearest_name()
 
 
 def test_a_description_that_is_not_there_is_named():
-    with pytest.raises(ConfigError, match="no file /nowhere/stretch.urdf"):
+    with pytest.raises(ConfigError, match=r"no file /nowhere/stretch\.urdf"):
         Kinematics.of(stretch_rig(stretch={"urdf": "/nowhere/stretch.urdf"}))
