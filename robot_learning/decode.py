@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -126,6 +127,17 @@ def _xyz(v: Any) -> np.ndarray:
     return np.array([v.x, v.y, v.z])
 
 
+def _pose2d(message: Any) -> np.ndarray:
+    """Where a base is: x, y [m] and heading [rad] in (-pi, pi]."""
+    at, q = message.pose.pose.position, message.pose.pose.orientation
+    return np.array([at.x, at.y, math.atan2(2 * (q.w * q.z + q.x * q.y), 1 - 2 * (q.y**2 + q.z**2))])
+
+
+def _velocity2d(message: Any) -> np.ndarray:
+    """How a base moves: forward [m/s] and turning left [rad/s]."""
+    return np.array([message.twist.twist.linear.x, message.twist.twist.angular.z])
+
+
 def _image(message: Any, config: TopicConfig) -> np.ndarray:
     if config.type == "sensor_msgs/Image":
         return pixels(message)
@@ -148,6 +160,8 @@ _READ: dict[str, Callable[[Any, TopicConfig], np.ndarray]] = {
     "force": lambda m, _: _xyz(m.wrench.force),
     "torque": lambda m, _: _xyz(m.wrench.torque),
     "wrench": lambda m, _: np.concatenate([_xyz(m.wrench.force), _xyz(m.wrench.torque)]),
+    "pose2d": lambda m, _: _pose2d(m),
+    "velocity2d": lambda m, _: _velocity2d(m),
     "point": lambda m, _: _xyz(m.point),
     "image": _image,
 }

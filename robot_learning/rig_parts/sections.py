@@ -15,6 +15,7 @@ FIELDS = {
     "geometry_msgs/TwistStamped": ("linear", "angular", "twist"),
     "geometry_msgs/WrenchStamped": ("force", "torque", "wrench"),
     "geometry_msgs/PointStamped": ("point",),
+    "nav_msgs/Odometry": ("pose2d", "velocity2d"),
     "sensor_msgs/Image": ("image",),
     "sensor_msgs/CompressedImage": ("image",),
 }
@@ -38,6 +39,7 @@ class TopicConfig(Frozen):
         "geometry_msgs/TwistStamped",
         "geometry_msgs/WrenchStamped",
         "geometry_msgs/PointStamped",
+        "nav_msgs/Odometry",
         "sensor_msgs/Image",
         "sensor_msgs/CompressedImage",
     ]
