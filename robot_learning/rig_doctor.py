@@ -34,7 +34,7 @@ def examine_rig(name_or_path: str) -> Iterator[Finding]:
         if name not in rig.topics:
             yield _known(f"camera {name}", camera.type, [*CAMERAS, "mujoco"])
     doctors = [_ROBOT_DOCTORS[rig.robot.type]] if rig.robot.type in _ROBOT_DOCTORS else []
-    if any(camera.type != "mujoco" for camera in rig.cameras.values()):
+    if any(camera.type != "mujoco" and name not in rig.topics for name, camera in rig.cameras.items()):
         doctors.append(_CAMERA_DOCTOR)
     for module in doctors:
         yield from importlib.import_module(module).findings(rig)
