@@ -13,7 +13,7 @@ HEAD = (PAN, TILT)
 _PLAIN = (LIFT, ARM, YAW)
 _DEXTEROUS = (LIFT, ARM, YAW, PITCH, ROLL)
 # Ends of arm as stretch_body 0.7 calls them (`supported_eoa` in its robot_params_*.py), and the joints with each.
-_TOOLS = {
+_TOOLS: dict[str, dict[str, tuple[str, ...]]] = {
     "RE1V0": {"tool_stretch_gripper": _PLAIN, "tool_stretch_dex_wrist": _DEXTEROUS},
     "RE2V0": {
         "tool_stretch_gripper": _PLAIN,

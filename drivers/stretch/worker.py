@@ -13,7 +13,6 @@ import json
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from typing import Any
@@ -279,11 +278,22 @@ class Session:
                 stretch.robot.stop()
 
 
+def first_line() -> bytes:
+    """The settings; read by the byte, for a buffer would swallow what comes behind."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            os._exit(0)  # the driver ended before it said anything
+        line += byte
+    return line
+
+
 def main() -> None:
     """Wait for the settings, open the robot, serve the driver."""
     out = os.dup(1)
     os.dup2(2, 1)  # the library prints
-    settings = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]
+    settings = json.loads(first_line())
     stretch = session = None
     why = ""
     try:
