@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -131,12 +131,36 @@ class CameraFrame:
         sequence: the camera's frame number.
         colour: (H, W, 3) uint8.
         depth: (H, W) uint16 millimetres, 0 where nothing returned; None without depth.
+        infrared: (2, H, W) uint8, left and right; None without.
+        domain: what the stamp was made of: `global_time` or `hardware_clock` (the device's clock), `system_time` or
+            `v4l2` (the kernel's or librealsense's, when the picture came), `file` (when a video's picture is due),
+            `arrival` (when it was read; nothing better was known). Empty: the source's own time, which is exact.
     """
 
     stamp_ns: int
     sequence: int
     colour: np.ndarray
     depth: np.ndarray | None
+    infrared: np.ndarray | None = None
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How a camera projects one of its images.
+
+    Attributes:
+        matrix: pinhole (3, 3) [px].
+        distortion: (5,) k1, k2, p1, p2, k3 of Brown and Conrady, as OpenCV and ROS's `plumb_bob` order them.
+        width_px, height_px: of the image that this holds for.
+        to_colour: (4, 4) takes points in this lens's optical frame to the colour camera's [m]; the identity for colour.
+    """
+
+    matrix: np.ndarray
+    distortion: np.ndarray
+    width_px: int
+    height_px: int
+    to_colour: np.ndarray
 
 
 class Robot(Protocol):
@@ -185,6 +209,23 @@ class Camera(Protocol):
         """The pinhole matrix (3, 3) [px] of the colour image, with which depth is aligned."""
         ...
 
+    def distortion(self) -> np.ndarray:
+        """Of the colour image: (5,) k1, k2, p1, p2, k3 (Brown and Conrady), zeros where there is none."""
+        ...
+
     def disconnect(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class DeviceCamera(Camera, Protocol):
+    """A camera that knows more than its picture."""
+
+    def lenses(self) -> dict[str, Lens]:
+        """How each image is projected, by name: `color`, and perhaps `depth`, `infra1`, `infra2`."""
+        ...
+
+    def diagnostics(self) -> dict[str, str]:
+        """What the device is and how it does, for /diagnostics; `warning` tells what is not as it should be."""
         ...

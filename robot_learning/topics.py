@@ -61,7 +61,8 @@ def topics(rig: Rig, objects: tuple[str, ...] = ()) -> dict[str, TopicConfig]:
     for name, camera in rig.cameras.items():
         found[name] = _reliable(f"{name}/color/image_raw", "sensor_msgs/Image", "image")
         if camera.depth:
-            found[f"{name}_depth"] = _reliable(f"{name}/aligned_depth_to_color/image_raw", "sensor_msgs/Image", "image")
+            depth = "aligned_depth_to_color/image_raw" if camera.align else "depth/image_rect_raw"
+            found[f"{name}_depth"] = _reliable(f"{name}/{depth}", "sensor_msgs/Image", "image")
     for stream in objects:
         found[stream] = _reliable(f"robot/objects/{stream}", "sensor_msgs/JointState", "position")
     return found | rig.topics

@@ -57,6 +57,10 @@ class PatternCamera:
         width, height = self._config.width_px, self._config.height_px
         return np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], dtype=np.float64)
 
+    def distortion(self) -> np.ndarray:
+        """None: (5,) zeros."""
+        return np.zeros(5)
+
 
 def bar_px(sequence: int, width_px: int) -> int:
     """Where the bar of a frame begins."""

@@ -10,7 +10,12 @@ from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.rig_parts.cameras import CameraConfig
 
 # type: module and class, which takes the camera's name, its part of the rig, and a clock
-CAMERAS = {"pattern": ("robot_learning.drivers.cameras.pattern", "PatternCamera")}
+CAMERAS = {
+    "pattern": ("robot_learning.drivers.cameras.pattern", "PatternCamera"),
+    "realsense": ("robot_learning.drivers.cameras.realsense", "RealSenseCamera"),
+    "uvc": ("robot_learning.drivers.cameras.uvc", "UvcCamera"),
+    "video": ("robot_learning.drivers.cameras.video", "VideoCamera"),
+}
 _SIMULATED = "mujoco"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from robot_learning.drivers.cameras.reader import CameraReader
 from robot_learning.drivers.cameras.registry import make_camera
-from robot_learning.drivers.interfaces import CameraFrame
+from robot_learning.drivers.interfaces import CameraFrame, DeviceCamera, Lens
 from robot_learning.errors import unknown_name
 from robot_learning.nodes import declarations as declared
 from robot_learning.nodes import messages
@@ -30,7 +31,8 @@ class CameraNode(StationNode):
         config = self.rig.cameras[name]
         camera = make_camera(name, config, self.clock)
         camera.connect()
-        self._camera = CameraPublisher(self, "~/", name, config, camera.intrinsics())
+        self._device, self._config = camera, config
+        self._camera = CameraPublisher(self, "~/", name, config, self._lenses())
         self._frames: Outbox[CameraFrame] = Outbox("frames", self._publish, _QUEUED)
         self._troubles: Notices[str] = Notices(self, self._tell_trouble)
         self._reader = CameraReader(camera, self._frames.put, self._troubles.put)
@@ -44,6 +46,13 @@ class CameraNode(StationNode):
             self._reader.end()
             self._frames.close()
 
+    def _lenses(self) -> dict[str, Lens]:
+        camera, config = self._device, self._config
+        if isinstance(camera, DeviceCamera):
+            return camera.lenses()
+        lens = Lens(camera.intrinsics(), camera.distortion(), config.width_px, config.height_px, np.eye(4))
+        return {"color": lens}
+
     def _publish(self, frame: CameraFrame) -> None:
         if self.active:
             self._camera.publish(frame)
@@ -53,6 +62,7 @@ class CameraNode(StationNode):
             self.fault("camera", text)
         else:
             self.clear_fault("camera")
+            self._camera.describe(self._lenses())
             self.get_logger().info("the camera is back")
 
     def diagnose(self) -> list[DiagnosticStatus]:
@@ -61,7 +71,14 @@ class CameraNode(StationNode):
         dropped, reconnections = self._frames.dropped, self._reader.reconnections
         text = f"{dropped} frames were dropped before they could be published" if dropped else "ok"
         values = {"dropped": dropped, "reconnections": reconnections}
-        return [messages.status(f"{self.get_name()}: queue", messages.WARN if dropped else messages.OK, text, values)]
+        level = messages.WARN if dropped else messages.OK
+        lines = [messages.status(f"{self.get_name()}: queue", level, text, values)]
+        if isinstance(self._device, DeviceCamera):
+            about = self._device.diagnostics()
+            warning = about.pop("warning", "")
+            level = messages.WARN if warning else messages.OK
+            lines.append(messages.status(f"{self.get_name()}: device", level, warning or "ok", about))
+        return lines
 
 
 def main(arguments: list[str] | None = None) -> None:

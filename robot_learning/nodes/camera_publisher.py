@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import simplejpeg
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.publisher import Publisher
 
-from robot_learning.drivers.interfaces import CameraFrame
+from robot_learning.drivers.interfaces import CameraFrame, Lens
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.monitor import Monitor
@@ -22,37 +23,54 @@ class CameraPublisher:
 
     Args:
         prefix: of the declared topic names, such as `~/` or `{camera}/`.
-        matrix: intrinsics (3, 3) [px].
+        lenses: by image: `color`, and perhaps `depth`, `infra1`, `infra2`; or the intrinsics (3, 3) [px] of a colour
+            image without distortion.
         on_demand: frames come only while somebody listens, so that none are missed otherwise.
     """
 
     def __init__(
-        self, node: StationNode, prefix: str, name: str, config: CameraConfig, matrix: np.ndarray,
+        self, node: StationNode, prefix: str, name: str, config: CameraConfig, lenses: np.ndarray | Mapping[str, Lens],
         on_demand: bool = False,
     ) -> None:  # fmt: skip
         def advertise(topic: str) -> Any:
             return node.advertise(prefix + topic, camera=name)
 
-        self._node, self._config, self._frame = node, config, f"{name}_optical"
-        self._image = advertise("color/image_raw")
+        def picture(folder: str, image: str = "image_raw", lens: str = "color") -> _Picture:
+            frame = f"{name}_optical" if lens == "color" else f"{name}_{lens}_optical"
+            return _Picture(advertise(f"{folder}/{image}"), advertise(f"{folder}/camera_info"), lens, frame)
+
+        self._node, self._config = node, config
+        self._colour = picture("color")
         self._compressed = advertise("color/image_raw/compressed")
-        self._infos = [advertise("color/camera_info")]
         self._depth = None
-        if config.depth:
-            self._depth = advertise("aligned_depth_to_color/image_raw")
-            self._infos.append(advertise("aligned_depth_to_color/camera_info"))
-        self._about = messages.camera_info(0, self._frame, config.width_px, config.height_px, matrix)
+        if config.depth and config.align:
+            self._depth = picture("aligned_depth_to_color")
+        elif config.depth:
+            self._depth = picture("depth", "image_rect_raw", "depth")
+        self._infrared = []
+        if config.infrared:
+            self._infrared = [picture(lens, "image_rect_raw", lens) for lens in ("infra1", "infra2")]
+        self.describe(lenses)
         monitor = _OnDemand(name, config.rate_hz, self) if on_demand else Monitor(name, config.rate_hz)
         self._monitor = node.monitors[name] = monitor
         self._last: int | None = None
 
+    def describe(self, lenses: np.ndarray | Mapping[str, Lens]) -> None:
+        """Take the lenses; again where another device was connected."""
+        if isinstance(lenses, np.ndarray):
+            size = self._config.width_px, self._config.height_px
+            lenses = {"color": Lens(lenses, np.zeros(5), *size, np.eye(4))}
+        for picture in (self._colour, self._depth, *self._infrared):
+            if picture is not None:
+                picture.describe(lenses)
+
     def wants_colour(self) -> bool:
         """Whether somebody listens to the colour image."""
-        return _heard(self._image) or _heard(self._compressed)
+        return _heard(self._colour.image) or _heard(self._compressed)
 
     def wants_depth(self) -> bool:
         """Whether somebody listens to the depth image."""
-        return self._depth is not None and _heard(self._depth)
+        return self._depth is not None and _heard(self._depth.image)
 
     def forget(self) -> None:
         """What was not published until now is no loss."""
@@ -64,17 +82,39 @@ class CameraPublisher:
         missing = 0 if self._last is None else max(0, frame.sequence - self._last - 1)
         self._last = frame.sequence
         self._monitor.saw(at, self._node.clock.now_ns(), missing)
-        if _heard(self._image):
-            self._image.publish(messages.image(at, self._frame, frame.colour))
+        self._colour.publish(at, frame.colour)
         if _heard(self._compressed):
             jpeg = simplejpeg.encode_jpeg(frame.colour, self._config.jpeg_quality, "RGB", "444")
-            self._compressed.publish(messages.compressed(at, self._frame, jpeg))
-        if self._depth is not None and frame.depth is not None and self.wants_depth():
-            self._depth.publish(messages.image(at, self._frame, frame.depth))
-        stamp(self._about, at)
-        for info in self._infos:
-            if _heard(info):
-                info.publish(self._about)
+            self._compressed.publish(messages.compressed(at, self._colour.frame, jpeg))
+        if self._depth is not None:
+            self._depth.publish(at, frame.depth)
+        for index, picture in enumerate(self._infrared):
+            picture.publish(at, None if frame.infrared is None else frame.infrared[index])
+
+
+class _Picture:
+    """One image of a camera, and what is told of its lens."""
+
+    def __init__(self, image: Publisher, info: Publisher, lens: str, frame: str) -> None:
+        self.image, self.frame = image, frame
+        self._info, self._lens = info, lens
+
+    def describe(self, lenses: Mapping[str, Lens]) -> None:
+        lens = lenses[self._lens]
+        # Of the pair of infrared cameras, the right one tells how far the left one is.
+        baseline = 0.0
+        if self._lens == "infra2":
+            baseline = float(np.linalg.norm(lens.to_colour[:3, 3] - lenses["infra1"].to_colour[:3, 3]))
+        self._about = messages.camera_info(
+            0, self.frame, lens.width_px, lens.height_px, lens.matrix, lens.distortion, baseline
+        )
+
+    def publish(self, at: int, pixels: np.ndarray | None) -> None:
+        if pixels is not None and _heard(self.image):
+            self.image.publish(messages.image(at, self.frame, pixels))
+        if _heard(self._info):
+            stamp(self._about, at)
+            self._info.publish(self._about)
 
 
 def _heard(publisher: Publisher) -> bool:

@@ -142,6 +142,15 @@ _CAMERA = (
     ("aligned_depth_to_color/image_raw", "sensor_msgs/Image", "16UC1 [mm], 0 where nothing returned"),
     ("aligned_depth_to_color/camera_info", "sensor_msgs/CameraInfo", "intrinsics, those of the colour image"),
 )
+_DEVICE_CAMERA = (
+    *_CAMERA,
+    ("depth/image_rect_raw", "sensor_msgs/Image", "16UC1 [mm] as the depth camera sees it: with `align: false`"),
+    ("depth/camera_info", "sensor_msgs/CameraInfo", "intrinsics of the depth camera"),
+    ("infra1/image_rect_raw", "sensor_msgs/Image", "mono8, left: with `infrared: true`"),
+    ("infra1/camera_info", "sensor_msgs/CameraInfo", "intrinsics"),
+    ("infra2/image_rect_raw", "sensor_msgs/Image", "mono8, right: with `infrared: true`"),
+    ("infra2/camera_info", "sensor_msgs/CameraInfo", "intrinsics, the distance from the left one in P"),
+)
 
 ROBOT = Node(
     "robot", "robot_node",
@@ -170,7 +179,7 @@ CAMERA = Node(
     "camera", "camera_node",
     "One camera of the rig. Topics are named as realsense-ros names them.",
     (*COMMON, Parameter("camera", "", "which of the rig's cameras; empty: the one called like the node")),
-    (*(Topic(f"~/{name}", type, "image", text) for name, type, text in _CAMERA), DIAGNOSTICS),
+    (*(Topic(f"~/{name}", type, "image", text) for name, type, text in _DEVICE_CAMERA), DIAGNOSTICS),
 )  # fmt: skip
 TELEOP = Node(
     "teleop", "teleop_node",

@@ -70,11 +70,11 @@ def wrench(stamp_ns: int, frame: str, force: np.ndarray, torque: np.ndarray) -> 
 
 
 def image(stamp_ns: int, frame: str, pixels: np.ndarray) -> Image:
-    """An image: (H, W, 3) uint8 as rgb8, (H, W) uint16 as 16UC1."""
+    """An image: (H, W, 3) uint8 as rgb8, (H, W) uint16 as 16UC1, (H, W) uint8 as mono8."""
     message = Image()
     message.header.stamp, message.header.frame_id = to_time(stamp_ns), frame
     message.height, message.width = pixels.shape[:2]
-    message.encoding = "rgb8" if pixels.ndim == 3 else "16UC1"
+    message.encoding = "rgb8" if pixels.ndim == 3 else "mono8" if pixels.dtype == np.uint8 else "16UC1"
     message.step = pixels.strides[0] if pixels.flags.c_contiguous else pixels[0].nbytes
     # rclpy copies an array.array in one go, and anything else element by element: 0.1 ms against 120.
     message.data = array.array("B")
@@ -91,15 +91,24 @@ def compressed(stamp_ns: int, frame: str, jpeg: bytes) -> CompressedImage:
     return message
 
 
-def camera_info(stamp_ns: int, frame: str, width_px: int, height_px: int, matrix: np.ndarray) -> CameraInfo:
-    """Intrinsics of a camera without distortion; `matrix` is (3, 3) [px]."""
+def camera_info(
+    stamp_ns: int, frame: str, width_px: int, height_px: int, matrix: np.ndarray,
+    distortion: np.ndarray | None = None, baseline_m: float = 0.0,
+) -> CameraInfo:  # fmt: skip
+    """A camera's lens.
+
+    Args:
+        matrix: (3, 3) [px].
+        distortion: (5,) k1, k2, p1, p2, k3; None: none.
+        baseline_m: how far a stereo pair's left camera is to the left of this one; only P knows it.
+    """
     message = CameraInfo()
     message.header.stamp, message.header.frame_id = to_time(stamp_ns), frame
     message.width, message.height = width_px, height_px
-    message.distortion_model, message.d = "plumb_bob", array.array("d", [0.0] * 5)
+    message.distortion_model, message.d = "plumb_bob", _doubles([0.0] * 5 if distortion is None else distortion)
     message.k = np.asarray(matrix, dtype=np.float64).reshape(9)
     message.r = np.eye(3).reshape(9)
-    message.p = np.hstack([matrix, np.zeros((3, 1))]).reshape(12)
+    message.p = np.hstack([matrix, [[-matrix[0, 0] * baseline_m], [0.0], [0.0]]]).reshape(12)
     return message
 
 
