@@ -60,6 +60,10 @@ _PANDA = ("robot_learning.drivers.mujoco.kinematics", "Kinematics")
 # type: module and class of the robot, which takes a rig and a clock; and of its kinematics, whose `of` takes a rig
 ROBOTS = {
     "mujoco_panda": (("robot_learning.drivers.mujoco.realtime", "RealTimePanda"), _PANDA),
+    "franka": (
+        ("robot_learning.drivers.franka.robot", "FrankaRobot"),
+        ("robot_learning.drivers.franka.kinematics", "FrankaKinematics"),
+    ),
     "stretch": (
         ("robot_learning.drivers.stretch.robot", "StretchRobot"),
         ("robot_learning.drivers.stretch.kinematics", "Kinematics"),
