@@ -17,8 +17,9 @@ from robot_learning.nodes import declarations as declared
 from robot_learning.nodes.declarations import Value
 from robot_learning.rig import Rig, load_rig
 
-Role = Literal["robot", "camera", "recorder", "server", "commander"]
+Role = Literal["simulator", "robot", "camera", "recorder", "server", "commander"]
 SERVER_READY = "serving "  # begins the line that a policy server prints when it listens
+SIMULATOR_READY = "ready: "  # likewise, of a simulated Franka
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Process:
 
     Attributes:
         name: in logs and on the terminal; one of a kind within a plan.
-        role: decides how its death is told, and when it is ended: commanders first, the robot last.
+        role: decides how its death is told, and when it is ended: commanders first, the robot last, and after it only
+            what plays the robot's part.
         executable: what `ros2 run robot_learning` calls it.
         module: what `python -m` calls it.
         node: its ROS node's name; empty: it is no ROS node.
@@ -140,7 +142,18 @@ class _Plan:
             return [self._node(declared.SIM, "robot", restart="never"), *self._cameras()]
         if self.mode in ("sim", "rollout"):
             raise ConfigError(f"{self.rig_name} is not a simulated rig; use teleop, collect or deploy with it.")
-        return [self._node(declared.ROBOT, "robot", restart="never"), *self._cameras()]
+        return [*self._simulator(), self._node(declared.ROBOT, "robot", restart="never"), *self._cameras()]
+
+    def _simulator(self) -> list[Process]:
+        """What speaks a robot's own protocol in its place, for rigs that ask for it."""
+        if self.rig.franka is None or self.rig.franka.simulator is None:
+            return []
+        return [
+            Process(
+                "simulator", "simulator", "simulated_franka", "robot_learning.drivers.franka.simulate",
+                arguments=("--simulator", self.rig.franka.simulator), restart="never", ready=SIMULATOR_READY,
+            )
+        ]  # fmt: skip
 
     def _cameras(self) -> list[Process]:
         # Where the rig takes a stream from the driver of another maker, that driver is started by its own means.
@@ -165,7 +178,7 @@ class _Plan:
 
     def _intervener(self) -> list[Process]:
         if self._device() == "scripted":
-            raise ConfigError("a script can't take over from a policy; give --device keyboard, gamepad or none.")
+            raise ConfigError("a script can't take over from a policy; give --device keyboard, gamepad, spacemouse, web or none.")
         if self._device() == "none":
             return []
         # What a person commands goes through the policy's node, which decides who is heard.

@@ -24,7 +24,7 @@ from robot_learning.deployment.verdict import FAILED, PATIENCE_S, Verdict, how, 
 from robot_learning.output import prepare_folder
 
 ENDED_BY_REQUEST = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-RANK = {"commander": 0, "recorder": 1, "server": 1, "camera": 1, "robot": 2}  # who ends first
+RANK = {"commander": 0, "recorder": 1, "server": 1, "camera": 1, "robot": 2, "simulator": 3}  # who ends first
 _SERIOUS = re.compile(r"\[(WARN|ERROR|FATAL)\]")
 
 

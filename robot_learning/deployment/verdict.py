@@ -12,6 +12,7 @@ PATIENCE_S = 10.0  # between the request to end and force: a recorder seals its 
 FAILED = 1
 MISTAKE = 2  # exit code of a user's mistake, which starting again does not mend
 LOSS = {
+    "simulator": "the robot's driver has nobody to talk to: it holds, and says so",
     "robot": "there is no state and no gate any more: the arm holds only by its own controller",
     "recorder": "an episode that was open is recovered when the recorder starts again; nothing is recorded until then",
     "camera": "its stream is silent until it is back",

@@ -52,6 +52,15 @@ def test_each_mode_starts_the_robot_first_and_commanders_last():
     assert names("replay", store="s") == ["robot", "replay"]
 
 
+def test_a_rig_against_a_simulated_franka_starts_that_first_and_waits_for_it():
+    rig = "sim_fr3_franka_sim"
+    assert names("collect", rig, store="s") == ["simulator", "robot", "front", "recorder", "teleop"]
+    simulator = one("simulator", "collect", rig, store="s")
+    assert simulator.arguments == ("--simulator", "franka-sim")
+    assert simulator.ready is not None
+    assert "simulator" not in names("collect", "fr3_two_realsense", store="s")
+
+
 def test_a_real_rig_has_a_process_for_each_camera(real_rig):
     rig = real_rig()
     assert names("teleop", rig) == ["robot", "front", "wrist", "teleop"]
@@ -157,7 +166,7 @@ def test_every_parameter_of_a_plan_is_declared_by_its_node():
     [
         ("collect", {}, "collect needs the option 'store'"),
         ("collect", {"store": "s", "stroe": "x"}, "unknown option of collect 'stroe'; did you mean 'store'"),
-        ("teleop", {"device": "joystick"}, "allowed: '', 'keyboard', 'gamepad', 'scripted'"),
+        ("teleop", {"device": "joystick"}, "allowed: '', 'keyboard', 'gamepad', 'spacemouse', 'web', 'scripted'"),
         ("teleop", {"speed_scale": 3.0}, "allowed: 0.05 to 1.0"),
         ("teleop", {"episodes": 2.5}, "'episodes' is a whole number; got 2.5"),
         ("teleop", {"cameras": 1}, "'cameras' is true or false; got 1"),
