@@ -1,4 +1,4 @@
-"""The arm as franky gives it, for one thread in a process of its own: connect, read, be led by references, come to rest.
+"""The arm as franky gives it, for one thread in a process of its own: connect, read, follow references, come to rest.
 
 franky runs libfranka's loop of 1 kHz in a thread in C++, which takes the newest reference and needs nothing of Python.
 """
@@ -130,7 +130,7 @@ class Arm:
                     gains.translational_stiffness_n_m, gains.rotational_stiffness_nm_rad,
                     gains.translational_damping_ns_m, gains.rotational_damping_nms_rad,
                 ),
-                # For either sign; the closer of the two is held by the reference. This one holds even if Python does not.
+                # The wider of both signs, held by the loop in C++; each sign's own is held by the reference.
                 translational_error_clip=np.maximum(clips.negative_m, clips.positive_m),
                 rotational_error_clip=np.maximum(clips.negative_rad, clips.positive_rad),
                 posture_task=franky.PostureTask(state.q, self._config.nullspace_stiffness_nm_rad),

@@ -20,9 +20,9 @@ _NAP_S = 0.02
 class Hand:
     """Takes widths at any rate and makes the commands of them that the hand understands.
 
-    The hand knows `move` to a width and `grasp` with a force, one at a time, and no stream. A width at the closed end is
-    a grasp, any other a move. A new wish waits until the running command has ended, except where it goes the other way:
-    then that one is stopped first.
+    The hand knows `move` to a width and `grasp` with a force, one at a time, and no stream. A width at the closed end
+    is a grasp, any other a move. A new wish waits until the running command has ended, except where it goes the other
+    way: then that one is stopped first.
 
     Attributes:
         width_m: measured; 0 until it is known.

@@ -10,7 +10,6 @@ import mujoco
 import numpy as np
 
 from robot_learning.drivers.mujoco.kinematics import Kinematics
-from robot_learning.drivers.mujoco.panda import TOOL_SITE
 from robot_learning.rig import Rig
 from robot_learning.rotation import matrix_to_quaternion, quaternion_to_matrix
 

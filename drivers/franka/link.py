@@ -71,8 +71,8 @@ class Link:
         except TimeoutError:
             assert self._rig.franka is not None
             raise UserError(
-                f"the Franka at {self._rig.franka.address} took the connection but gave no answer for {timeout_s:.0f} s; "
-                "most often another program is connected to it: end that, then connect again."
+                f"the Franka at {self._rig.franka.address} gave no answer for {timeout_s:.0f} s; most often another "
+                " program is connected to it: end that, then connect again."
             ) from None
 
     def ask(self, request: dict[str, Any], timeout_s: float) -> None:

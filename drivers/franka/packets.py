@@ -73,9 +73,8 @@ class StatePacket(NamedTuple):
     def unpack(cls, data: bytes) -> StatePacket:
         values = _STATE.unpack(data)
         seven = [np.array(values[3 + 7 * i : 10 + 7 * i]) for i in range(5)]
-        return cls(
-            values[1], values[2], *seven, np.array(values[38:41]), np.array(values[41:50]).reshape(3, 3), *values[50:]
-        )
+        position, rotation = np.array(values[38:41]), np.array(values[41:50]).reshape(3, 3)
+        return cls._make((*values[1:3], *seven, position, rotation, *values[50:]))
 
 
 class TargetPacket(NamedTuple):

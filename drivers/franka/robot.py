@@ -23,8 +23,8 @@ from robot_learning.rig import Rig
 from robot_learning.rotation import matrix_to_quaternion, rotation_6d_to_matrix
 
 REALTIME_LOST = (
-    "franka.realtime is relaxed: nothing keeps the 1 kHz loop ahead of this computer's other work, so any load may stop "
-    "the arm in the middle of a task with communication_constraints_violation; for rehearsals and simulators only."
+    "franka.realtime is relaxed: nothing keeps the 1 kHz loop ahead of this computer's other work, so any load may "
+    "stop the arm in the middle of a task with communication_constraints_violation; for rehearsals and simulators only."
 )
 MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "automatic error recovery")
 _STALE_NS = seconds_to_ns(0.5)

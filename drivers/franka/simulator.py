@@ -7,12 +7,12 @@ fixed ports 1337 and 1338, franka-sim on all of the machine's addresses: there i
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,7 +28,8 @@ PORTS = (1337, 1338)
 _READY = {"franka-sim": "Starting MuJoCo simulation loop", "franky-sim": "Connect to the server using"}
 _START_S = 60.0
 _END_S = 10.0
-_PR_SET_PDEATHSIG = 1
+# Runs the rest of its arguments, and dies with whoever started it.
+_WRAPPER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def environment(name: str) -> Path:
@@ -80,14 +81,13 @@ class Simulator:
         ready = threading.Event()
         self.lines.clear()
         self._process = subprocess.Popen(
-            self._command,
+            [sys.executable, "-c", _WRAPPER, *self._command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=self._environment,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
         assert self._process.stdout is not None
         threading.Thread(target=self._read, args=(self._process.stdout, ready), daemon=True).start()
@@ -172,13 +172,9 @@ def _lock(wait_s: float) -> IO[str]:
             if time.monotonic() > end:
                 file.close()
                 raise DeploymentError(
-                    f"another simulated Franka has used ports {PORTS[0]} and {PORTS[1]} for {wait_s:.0f} s; end it first."
+                    f"another simulated Franka uses ports {PORTS[0]} and {PORTS[1]}; end it first."
                 ) from None
             time.sleep(0.1)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 # franka-sim logs each packet of a connection; a person wants to know of faults only.

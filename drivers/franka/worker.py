@@ -2,9 +2,9 @@
 
     python -m robot_learning.drivers.franka.worker FD
 
-FD is the inherited end of a socket, see `packets.py`; `link.py` starts this. One thread does everything for the arm, once
-each millisecond: hear the node, lead the reference, look at the robot, tell the node. When the node's process ends or
-falls silent, it brakes the arm, lets the robot hold it, and ends.
+FD is the inherited end of a socket, see `packets.py`; `link.py` starts this. One thread does everything for the arm,
+once each millisecond: hear the node, lead the reference, look at the robot, tell the node. When the node's process ends
+or falls silent, it brakes the arm, lets the robot hold it, and ends.
 """
 
 from __future__ import annotations
