@@ -50,7 +50,7 @@ class MujocoStretch(MujocoRobot):
     def command(self, gated: Gated) -> Target:
         wanted = unseal(gated)
         executed = super().command(gated)
-        if not isinstance(wanted, JointTarget) or wanted.base_velocity is None:
+        if not isinstance(wanted, JointTarget) or not isinstance(executed, JointTarget) or wanted.base_velocity is None:
             return executed
         velocity = self._base.to(wanted.base_velocity, self._world.now_ns())
         return replace(executed, base_velocity=velocity)
