@@ -11,7 +11,7 @@ from pydantic import ValidationError, model_validator
 from robot_learning.contract import Alignment, Codec, Contract, Feature, Frozen, StreamSpec
 from robot_learning.errors import ConfigError, closest, unknown_name
 from robot_learning.rig_parts.bridge import BridgeConfig
-from robot_learning.rig_parts.calibration import CalibrationConfig
+from robot_learning.rig_parts.calibration import CalibrationConfig, check_calibration, with_calibrated_delay
 from robot_learning.rig_parts.cameras import CameraConfig
 from robot_learning.rig_parts.franka import FrankaConfig
 from robot_learning.rig_parts.limits import Limits, WatchdogConfig
@@ -70,8 +70,14 @@ class Rig(Frozen):
     rehearsal: RehearsalConfig | None = None
     topics: dict[str, TopicConfig] = {}  # streams that come from other makers' drivers
 
+    @model_validator(mode="before")
+    @classmethod
+    def _calibrated(cls, content: Any) -> Any:
+        return with_calibrated_delay(content)
+
     @model_validator(mode="after")
     def _check(self) -> Rig:
+        check_calibration(self.calibration, self.robot.type, self.cameras)
         for key in ("joint_position_min", "joint_position_max", "joint_velocity_max", "joint_acceleration_max"):
             if len(found := getattr(self.limits, key)) != self.robot.joints:
                 raise ValueError(

@@ -1,9 +1,9 @@
 """All corners of all pictures at once: the camera, the board, and how far each of the robot's poses was off.
 
-With pixels as the only error, an error of the robot's pose would turn the camera: a shift of the board and a turn of the
-camera look alike. So each view gets a correction of the tool's pose, at the price of what robots are off by; this is
-the maximum likelihood of both kinds of errors. As in bundle adjustment, the corrections are eliminated from each step
-(Triggs et al., 2000, sec. 6.1).
+With pixels as the only error, an error of the robot's pose would turn the camera: a shift of the board and a turn of
+the camera look alike. So each view gets a correction of the tool's pose, at the price of what robots are off by; this
+is the maximum likelihood of both kinds of errors. As in bundle adjustment, the corrections are eliminated from each
+step (Triggs et al., 2000, sec. 6.1).
 """
 
 from __future__ import annotations
@@ -140,10 +140,11 @@ class Bundle:
         X, Y, intrinsics, scale = moved(s.X, step[:6]), moved(s.Y, step[6:12]), s.intrinsics, s.scale
         if self._free_intrinsics:
             c, d = s.intrinsics, step[12:20]
-            lens = np.asarray(c.distortion) + [*d[4:8], 0.0]
+            lens = np.add(c.distortion, (*d[4:8], 0.0))
             intrinsics = c.model_copy(
                 update={
-                    "fx": c.fx * (1 + d[0]), "fy": c.fy * (1 + d[1]), "cx": c.cx + c.fx * d[2], "cy": c.cy + c.fy * d[3],
+                    "fx": c.fx * (1 + d[0]), "fy": c.fy * (1 + d[1]),
+                    "cx": c.cx + c.fx * d[2], "cy": c.cy + c.fy * d[3],
                     "distortion": tuple(lens),
                 }
             )  # fmt: skip

@@ -37,7 +37,7 @@ class Detection:
     edge_px: float
 
 
-class NoBoard(Exception):  # noqa: N818 - not an error of the user's: one picture of many, left out by name
+class NoBoard(Exception):
     """Why a picture can't be used."""
 
 

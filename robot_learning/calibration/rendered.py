@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 
 from robot_learning.calibration.board import picture
+from robot_learning.calibration.bundle import Mount, View
 from robot_learning.calibration.camera import of_matrix
 from robot_learning.calibration.detect import Detector, NoBoard
-from robot_learning.calibration.bundle import Mount, View
 from robot_learning.calibration.poses import distance_mm, inverse, pose, to_quaternion
 from robot_learning.drivers.mujoco.camera import Renderer, intrinsics
 from robot_learning.drivers.mujoco.kinematics import Kinematics

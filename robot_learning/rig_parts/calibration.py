@@ -224,9 +224,10 @@ def check_calibration(calibration: CalibrationConfig | None, robot: str, cameras
         return
     names = list(cameras)
     if calibration.robot != robot:
+        hint = closest(calibration.robot, [robot])
         raise ValueError(
-            f"calibration.robot is '{calibration.robot}', but robot.type is '{robot}'{closest(calibration.robot, [robot])} "
-            "A calibration holds for the robot that it was made with: remove the section, or calibrate anew"
+            f"calibration.robot is '{calibration.robot}', but robot.type is '{robot}'{hint} A calibration holds for "
+            "the robot that it was made with: remove the section, or calibrate anew"
         )
     for part in ("cameras", "latency"):
         for name in getattr(calibration, part):
