@@ -30,7 +30,7 @@ class Stretch:
 
     def __init__(self, robot: Any) -> None:
         self.robot = robot
-        self.started = False
+        self.started = self.moved = False
         self.base = (0.0, 0.0)
         self._seen: tuple[Any, ...] = ()
         self._stamp_s = 0.0
@@ -60,6 +60,12 @@ class Stretch:
         self.robot.params["use_collision_manager"] = int(collision_manager)
         self.started = bool(self.robot.startup())
         return self.started
+
+    def why_not(self) -> str:
+        """Why startup() said no."""
+        if not self.robot._file_lock.is_locked:
+            return "another process uses this Stretch"
+        return f"startup() said no; not answering: {', '.join(self.missing()) or 'nothing'}"
 
     def ready(self) -> bool:
         """Whether motions may be asked for: the library raises nothing where they may not."""
@@ -100,6 +106,7 @@ class Stretch:
         """Joints to [position, velocity, acceleration, guard or None], base to [forward, turn, acceleration]."""
         if not self.ready():
             return
+        self.moved = True
         for name, (x, v, a, guard) in joints.items():
             if name in STEPPERS:
                 low, high = guard or (None, None)
@@ -118,7 +125,7 @@ class Stretch:
 
     def rest(self, seconds: float, acceleration: float) -> None:
         """Slow down over `seconds`, the base with its acceleration [m/s^2], and hold. Takes as long as that."""
-        if not self.ready():
+        if not self.moved or not self.ready():
             return
         positions, velocities = self.joints()
         motions = {}
@@ -303,7 +310,7 @@ def main() -> None:
         session = Session(stretch, settings, out)
         session.say(say="model", **stretch.model())
         if not stretch.startup(settings["collision_manager"]):
-            why = f"startup() said no; not answering: {', '.join(stretch.missing()) or 'nothing'}"
+            why = stretch.why_not()
     except SystemExit:
         why = "the library ended the process while it read its parameters"
     except Exception as failure:  # a driver that gets no answer is worse than one that gets any

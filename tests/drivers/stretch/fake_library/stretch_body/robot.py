@@ -1,7 +1,7 @@
 """A fake Robot that starts without hardware and writes every command to the file FAKE_STRETCH_LOG.
 
 FAKE_STRETCH holds words: `dead` does not start, `lost` is not homed, `exits` ends the process as the library does
-where it finds no parameters.
+where it finds no parameters, `slow` homes for a minute, `taken` is in another process's hands.
 """
 
 import json
@@ -107,9 +107,12 @@ class Robot:
         self.wacc = SimpleNamespace(hw_valid=True)
         self.collision = SimpleNamespace(stop=lambda: log(call="collision_stop"))
         self.homed = "lost" not in WORDS
+        self._file_lock = SimpleNamespace(is_locked="taken" not in WORDS)
 
     def startup(self):
         log(call="startup", collision_manager=self.params["use_collision_manager"], pid=os.getpid())
+        if "taken" in WORDS:
+            return False
         if "dead" in WORDS:
             self.lift.motor.hw_valid = False
             print("Ping failed")
