@@ -29,6 +29,7 @@ class Demonstrations:
         self._target = node.advertise("robot/target")
         recorder = [f"recorder/{word}" for word in _WORDS] if self._record else []
         simulated = node.rig.simulation is not None
+        self._what = "seed" if simulated else "round"
         self._services = Services(node, ["robot/reset", *recorder] if simulated else recorder)
         episodes = node.param("episodes")
         self.demonstrator: Demonstrator | Rehearsal = (
@@ -85,7 +86,7 @@ class Demonstrations:
         demonstrator.tick()
         for given in demonstrator.given[self._told :]:
             outcome = "success" if given.success else "failure"
-            self._node.get_logger().info(f"seed {given.seed}: {outcome} after {given.steps} steps")
+            self._node.get_logger().info(f"{self._what} {given.seed}: {outcome} after {given.steps} steps")
         self._told = len(demonstrator.given)
         if demonstrator.finished:
             done = sum(given.success for given in demonstrator.given)
