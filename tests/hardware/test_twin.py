@@ -58,5 +58,5 @@ def test_rehearsals_are_recorded_through_the_real_drivers_and_the_store_is_clean
         assert tool[:, 2].max() - tool[0, 2] > 0.04  # of the 6 cm that the circle is high
         assert rate.mean() > 0.5
         frames = episode.streams["front"]
-        assert len(frames.data) > 40
+        assert len(frames) > 40
         assert (frames.data[0] != frames.data[20]).any()
