@@ -182,12 +182,12 @@ class RealSenseCamera:
         at_ms, domains = frame.get_timestamp(), self._rs.timestamp_domain
         domain = frame.get_frame_timestamp_domain()
         self._domain = domain.name
-        at_ms -= self._since_exposure_ms(frame)
+        since_exposure_ns = round(self._since_exposure_ms(frame) * _NS_PER_MS)
         if self._playback is None and domain in (domains.global_time, domains.system_time):
             age_ms = time.time_ns() / _NS_PER_MS - at_ms
             if _PLAUSIBLE_MS[0] <= age_ms <= _PLAUSIBLE_MS[1]:
-                return self._clock.now_ns() - round(age_ms * _NS_PER_MS)
-        return self._time.map(at_ms, arrived_ns)
+                return self._clock.now_ns() - round(age_ms * _NS_PER_MS) - since_exposure_ns
+        return self._time.map(at_ms, arrived_ns) - since_exposure_ns
 
     def _since_exposure_ms(self, frame: Any) -> float:
         """From mid-exposure to the frame's stamp; 0 where the device does not tell both in its metadata."""

@@ -99,7 +99,7 @@ def record(path: str | Path, seconds: float, device: Synthetic | None = None) ->
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}; make it.")
     numbers = [n for n in range(round(seconds * device.rate_hz)) if n not in device.missing]
-    _Studio(device).shoot(path, numbers)
+    SoftwareDevice(device).shoot(path, numbers)
     _retime(path, device, numbers)
     return path
 
@@ -139,7 +139,7 @@ def _box(device: Synthetic, focal: float, x_m: float) -> tuple[slice, slice]:
     return pixels(-BOX_M, BOX_M, height / 2, height), pixels(x_m - BOX_M, x_m + BOX_M, width / 2, width)
 
 
-class _Studio:
+class SoftwareDevice:
     """librealsense's software device of a synthetic one."""
 
     def __init__(self, device: Synthetic) -> None:
@@ -170,12 +170,8 @@ class _Studio:
         rs, of = self._rs, self._of
         stream, lens = rs.video_stream(), rs.intrinsics()
         lens.width, lens.height = of.width_px, of.height_px
-        lens.ppx, lens.ppy, lens.fx, lens.fy = (
-            of.width_px / 2,
-            of.height_px / 2,
-            focal * of.width_px,
-            focal * of.width_px,
-        )
+        lens.ppx, lens.ppy = of.width_px / 2, of.height_px / 2
+        lens.fx = lens.fy = focal * of.width_px
         lens.model, lens.coeffs = rs.distortion.brown_conrady, list(bend)
         stream.type, stream.index, stream.fmt, stream.uid = kind, index, format, 10 * kind.value + index
         stream.width, stream.height, stream.fps, stream.intrinsics = of.width_px, of.height_px, of.rate_hz, lens
@@ -209,6 +205,7 @@ class _Studio:
         images = self._draw(self._of, number)
         metadata, stamp_us = self._rs.frame_metadata_value, round(self._of.stamp_ms(number) * 1e3)
         for sensor in (self.stereo, self.rgb):
+            sensor.set_metadata(metadata.actual_fps, 1000 * self._of.rate_hz)  # else librealsense guesses, and badly
             if self._of.exposure_ms:
                 sensor.set_metadata(metadata.frame_timestamp, stamp_us)
                 sensor.set_metadata(metadata.sensor_timestamp, stamp_us - round(self._of.exposure_ms * 1e3))
