@@ -7,24 +7,27 @@ import numpy as np
 from robot_learning.clock import NS_PER_S, seconds_to_ns
 from robot_learning.rig_parts.limits import BaseLimits
 
+_SLACK = 1.2  # the gate keeps to the limit itself; its instants and ours differ a little
+
 
 class BaseDrive:
     """The base's velocity, which ends by itself.
 
     Stretch's wheels follow a velocity at once (`use_vel_traj: 0` in its parameters), so the way to rest is a ramp of
-    ours, within the rig's accelerations.
+    ours, within the rig's accelerations; and after a time-out, of which the gate knows nothing, the way back, too.
 
     Args:
         timeout_s: the last velocity holds for so long.
+        period_s: between two velocities.
 
     Attributes:
         velocity: (forward [m/s], turning left [rad/s]) to be told now.
         timeouts: how often nobody said anything for too long while it drove.
     """
 
-    def __init__(self, limits: BaseLimits | None, timeout_s: float) -> None:
+    def __init__(self, limits: BaseLimits | None, timeout_s: float, period_s: float) -> None:
         most = (limits.acceleration_max_m_s2, limits.angular_acceleration_max_rad_s2) if limits else (1.0, 1.0)
-        self._deceleration = np.array(most)
+        self._deceleration, self._period_s = np.array(most), period_s
         self._timeout_ns = seconds_to_ns(timeout_s)
         self.velocity = (0.0, 0.0)
         self.timeouts = 0
@@ -33,7 +36,10 @@ class BaseDrive:
 
     def drive(self, velocity: np.ndarray, now_ns: int) -> None:
         """A velocity (2,) that passed the gate."""
-        self.velocity = (float(velocity[0]), float(velocity[1]))
+        elapsed_s = min(max((now_ns - self._told_ns) / NS_PER_S, self._period_s), 2 * self._period_s)
+        step = _SLACK * self._deceleration * elapsed_s
+        forward, turn = np.clip(velocity, self.velocity - step, self.velocity + step)
+        self.velocity = (float(forward), float(turn))
         self._driven_ns = self._told_ns = now_ns
         self._resting = False
 

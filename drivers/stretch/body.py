@@ -13,7 +13,6 @@ LIFT, ARM = "joint_lift", "wrist_extension"
 YAW, PITCH, ROLL = "joint_wrist_yaw", "joint_wrist_pitch", "joint_wrist_roll"
 PAN, TILT = "joint_head_pan", "joint_head_tilt"
 GRIPPER = "gripper_width"
-BASE = "base"
 UNITS = {LIFT: "m", ARM: "m", YAW: "rad", PITCH: "rad", ROLL: "rad", PAN: "rad", TILT: "rad"}
 
 

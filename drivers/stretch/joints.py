@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from robot_learning.clock import NS_PER_S
-from robot_learning.drivers.stretch.body import BodyStatus, Motion
+from robot_learning.drivers.stretch.body import GRIPPER, BodyStatus, Motion
 from robot_learning.rig import Rig
 from robot_learning.rig_parts.stretch import StretchConfig
 
 _CATCH_UP_S = 0.2  # what lags behind is made up for in about this time
 _LEAST_SHARE = 1 / 8  # of the speed limit; speeds are rounded up to such steps, each change costs the wrist's bus time
 _GRIPPER_RAMP_S = 0.25
+_SAME = 3e-4  # [m or rad] nearer than this is what it was told before
 _REST_SPEED = 1e-3  # a profile needs some speed even to hold
 
 
@@ -21,6 +22,9 @@ class JointStream:
     Stretch's motors brake before the position that they are told, so that a stream of positions would make them lag
     or halt between two. So a moving joint is told the place where the target itself would come to rest, v^2 / 2a
     ahead of it: the gate lets no target brake harder. That place stays within the joint's limits.
+
+    A joint is told only what is new: a servo that is stalled backs off by itself (`stall_backoff` in the library),
+    which the same order again and again would undo until it is too hot.
     """
 
     def __init__(self, rig: Rig) -> None:
@@ -39,11 +43,13 @@ class JointStream:
         )  # fmt: skip
         self.reference: np.ndarray | None = None  # (J,) what the joints were last told
         self._told_ns = 0
+        self._ends: dict[str, float] = {}  # where each joint was last told to end
 
     def hold(self, status: BodyStatus) -> None:
         """Begin where the robot is."""
         self.reference = np.array([status.position[name] for name in self._names], dtype=np.float64)
         self._told_ns = 0
+        self._ends.clear()
 
     def desired(self) -> np.ndarray | None:
         """What the joints are told (J,)."""
@@ -67,7 +73,10 @@ class JointStream:
         speed = np.abs(velocity) + np.abs(goal - measured) / _CATCH_UP_S
         speed = np.ceil(speed / self._speed / _LEAST_SHARE).clip(1, 1 / _LEAST_SHARE) * _LEAST_SHARE * self._speed
         self.reference, self._told_ns = goal, now_ns
-        return goal, self._motions(end, speed, self._acceleration)
+        for name in status.collisions:  # the library dropped what these were told
+            self._ends.pop(name, None)
+        motions = self._motions(end, speed, self._acceleration)
+        return goal, {name: motion for name, motion in motions.items() if self._news(name, motion)}
 
     def brake(self, status: BodyStatus) -> dict[str, Motion]:
         """From the measured motion to rest with constant deceleration, within the rig's deceleration time.
@@ -79,12 +88,20 @@ class JointStream:
         speed = np.maximum(np.abs(v), _REST_SPEED)
         end = q + v * self._duration_s / 2
         self.reference, self._told_ns = end, 0
+        self._ends.clear()
         return self._motions(end, speed, speed / self._duration_s)
 
-    def gripper(self, width: float) -> Motion:
-        """To an opening [m]; closed means a little beyond touching, so that it holds."""
+    def gripper(self, width: float) -> dict[str, Motion]:
+        """To an opening [m], if that is new; closed means a little beyond touching, so that it holds."""
         at = width - self._squeeze_m if width <= self._closed_m + 1e-3 else width
-        return Motion(at, self._gripper_speed, self._gripper_speed / _GRIPPER_RAMP_S)
+        motion = Motion(at, self._gripper_speed, self._gripper_speed / _GRIPPER_RAMP_S)
+        return {GRIPPER: motion} if self._news(GRIPPER, motion) else {}
+
+    def _news(self, name: str, motion: Motion) -> bool:
+        if abs(motion.position - self._ends.get(name, np.inf)) < _SAME:
+            return False
+        self._ends[name] = motion.position
+        return True
 
     def _motions(self, end: np.ndarray, speed: np.ndarray, acceleration: np.ndarray) -> dict[str, Motion]:
         values = zip(self._names, end, speed, acceleration, strict=True)

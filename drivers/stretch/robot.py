@@ -51,7 +51,7 @@ class StretchRobot:
         self.heard: Callable[[RobotState], None] = lambda state: None
         self.fault = ""
         self._joints = JointStream(rig)
-        self._base = BaseDrive(rig.limits.base, self._config.base_timeout_s)
+        self._base = BaseDrive(rig.limits.base, self._config.base_timeout_s, 1 / rig.policy.rate_hz)
         self._width_range = (rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m)
         self._width = 0.0
         self._counts: dict[str, int] = {}
@@ -172,14 +172,15 @@ class StretchRobot:
             position = target.position if isinstance(target, JointTarget) else self._joints_for(target)
             position, motions = self._joints.to(position, status, now)
             width = self._grip(target.gripper_width)
-            motions[GRIPPER] = self._joints.gripper(width)
+            motions |= self._joints.gripper(width)
             self._body.move_to(motions)
             if isinstance(target, JointTarget) and target.base_velocity is not None:
                 self._base.drive(target.base_velocity, now)
                 self._tell_base()
             self._body.push()
         if isinstance(target, JointTarget):
-            return replace(target, position=position, gripper_width=width)
+            base = None if target.base_velocity is None else np.array(self._base.velocity)
+            return replace(target, position=position, gripper_width=width, base_velocity=base)
         reached, rotation = self.kinematics.forward(position)
         return EeTarget(target.stamp_ns, reached, matrix_to_rotation_6d(rotation), width)
 

@@ -15,6 +15,7 @@ import select
 import signal
 import threading
 import time
+import traceback
 from typing import Any
 
 # Names as stretch_ros2 has them, and stretch_body's.
@@ -325,9 +326,11 @@ def main() -> None:
     session.say(say="started", homed=bool(stretch.robot.is_homed()))
     try:
         session.run()
-    finally:
-        session.finish()
-        os._exit(0)  # threads of the library may still hold a port
+    except Exception:  # a port that vanished, say: the driver reads this as the reason of our end
+        traceback.print_exc()
+        session.ending = "failed"
+    session.finish()
+    os._exit(session.ending == "failed")  # threads of the library may still hold a port
 
 
 if __name__ == "__main__":

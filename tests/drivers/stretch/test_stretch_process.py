@@ -92,9 +92,9 @@ def test_states_come_and_targets_go(robot, log):
     stamp = robot.observe().stamp_ns
     until(lambda: robot.observe().stamp_ns > stamp, "a new state")
     assert abs(robot.observe().stamp_ns - time.time_ns()) < 5e9
-    send(robot, lift=0.304, base=(0.1, 0.0))
+    send(robot, lift=0.304, base=(0.02, 0.0))
     until(lambda: log("base"), "the base's velocity")
-    assert log("base")[0]["v"] == pytest.approx(0.1)
+    assert log("base")[0]["v"] == pytest.approx(0.02)
     lift = [line for line in log("move") if line["joint"] == "lift"][-1]
     assert lift["a"] == pytest.approx(0.28)
     grip = [line for line in log("move") if line["joint"] == "stretch_gripper"][-1]
