@@ -12,7 +12,6 @@ from robot_learning.rig_parts.calibration import BoardConfig
 CORNERS_MIN = 6
 CORNERS_SHARE_MIN = 0.25
 EDGE_MAX_PX = 5.0  # from black to white; wider is out of focus or in motion
-AREA_MIN = 0.004  # of the picture; below it a corner's error turns the board by degrees
 _PATCH_PX = 6
 
 
@@ -60,7 +59,7 @@ class Detector:
         if ids is None or not len(ids):
             seen = 0 if marker_ids is None else len(marker_ids)
             if not seen:
-                raise NoBoard("no marker of the board is seen")
+                raise NoBoard("no marker of the board is seen: is it in the picture, near enough, and lit?")
             raise NoBoard(f"{seen} markers of the dictionary are seen, but no corner of this board: is it this board?")
         ids, pixels = np.asarray(ids).ravel(), np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
         needed = max(CORNERS_MIN, round(CORNERS_SHARE_MIN * len(self._corners)))
@@ -70,9 +69,6 @@ class Detector:
         if spread[1] < 0.1 * spread[0]:
             raise NoBoard(f"the {len(ids)} corners that are seen lie nearly on a line")
         height, width = grey.shape
-        area = cv2.contourArea(cv2.convexHull(pixels.astype(np.float32))) / (width * height)
-        if area < AREA_MIN:
-            raise NoBoard(f"the board covers {100 * area:.2g} % of the picture, {100 * AREA_MIN:g} % are needed")
         pixels = self._refined(grey, pixels, ids)
         edge = _edge_px(grey, pixels)
         if edge > EDGE_MAX_PX:

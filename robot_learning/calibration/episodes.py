@@ -17,6 +17,7 @@ from robot_learning.data.store import Episode, Store, Stream
 from robot_learning.errors import ContractMismatch, StoreError
 from robot_learning.rig import Rig
 from robot_learning.rotation import quaternion_to_matrix, rotation_distance
+from robot_learning.topics import GRIPPER, action_names
 
 REST_S = 0.3  # at rest for so long, before a picture counts
 REST_MM, REST_DEG = 1.0, 0.15
@@ -176,6 +177,29 @@ def board_views(episode: Episode, camera: str, detector: Detector) -> Found:
             f"the board is in none of the {len(resting)} poses at rest of episode {episode.id}, e.g. {unused[0]}."
         )
     return Found(tuple(views), tuple(unused), tuple(pictures))
+
+
+def commands_and_motion(
+    episode: Episode, rig: Rig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Gated commands and measured motion: times (N,) [s], values (N, D), times (M,) [s], values (M, D), names.
+
+    Joints where the rig is commanded by joints, else the tool's x, y, z. What passed the gate counts, for that is what
+    the robot was told; it has the command's own stamp.
+    """
+    sent, commands = values(episode, "action_gated")
+    if rig.robot.command == "joint_target":
+        times, motion = values(episode, "joint_position")
+        return sent, commands[:, : motion.shape[1]], times, motion, rig.robot.joint_names
+    times, motion = values(episode, "ee_position")
+    return sent, commands[:, :3], times, motion, ("x", "y", "z")
+
+
+def gripper_commands_and_motion(episode: Episode, rig: Rig) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gated widths and the measured width: times (N,) [s], (N,) [m], times (M,) [s], (M,) [m]."""
+    sent, commands = values(episode, "action_gated")
+    times, width = values(episode, "gripper_width")
+    return sent, commands[:, action_names(rig).index(GRIPPER)], times, width[:, 0]
 
 
 def moving_pictures(episode: Episode, camera: str) -> tuple[np.ndarray, np.ndarray]:

@@ -69,6 +69,13 @@ class HandEye:
         n = np.array([len(v.detection.ids) for v in self.views])
         return float(np.sqrt((n * self.view_px**2).sum() / n.sum()))
 
+    def predicted_px(self) -> list[np.ndarray]:
+        """Where the result puts the corners of each view, (N, 2) each."""
+        bundle = Bundle(self.views, self.mount)
+        errors = bundle.errors(bundle.start(self.camera, self.board, self.intrinsics))
+        ends = np.cumsum([len(v.detection.ids) for v in self.views])[:-1]
+        return [v.detection.pixels + e for v, e in zip(self.views, np.split(errors, ends), strict=True)]
+
 
 def calibrate(views: Sequence[View], mount: Mount, intrinsics: IntrinsicsConfig | None = None) -> HandEye:
     """Where the camera is; see the module.

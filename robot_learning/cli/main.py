@@ -20,6 +20,7 @@ COMMANDS = {
     "up": "start a rig's nodes: sim, teleop, collect, deploy, replay",
     "live": "watch a running rig in the browser: cameras, joints, gate, recorder",
     "ros-demo": "the demo over ROS: simulated rig, recorder, policy server and policy as nodes",
+    "calibrate": "where cameras are, and how late cameras, joints and gripper are; into the rig file",
     "doctor": "what is installed, what is missing, how to mend it",
 }
 

@@ -97,6 +97,7 @@ class CameraPose(Record):
         translation_mm, rotation_deg: root mean square over poses of how far the board, as each picture alone sees it,
             is from where the result puts it.
         leave_one_out_mm, leave_one_out_deg: the largest change of the result where one pose is left out.
+        error_mm, error_deg: standard errors, from those changes.
         scale: the squares' true side over the stated one, as the robot's motion measures it.
     """
 
@@ -114,6 +115,8 @@ class CameraPose(Record):
     rotation_deg: float
     leave_one_out_mm: float
     leave_one_out_deg: float
+    error_mm: float
+    error_deg: float
     scale: float
 
 
@@ -121,12 +124,12 @@ class CameraLatency(Record):
     """A picture stamped t shows the robot as its own stamps have it at t - latency_s.
 
     Attributes:
-        spread_s: of the results of parts of the recording, as a standard error of the whole.
+        error_s: standard error, from parts of the recording.
         explained: share of the pictures' change that the robot's motion explains.
     """
 
     latency_s: Annotated[float, Field(gt=-1, lt=1)]
-    spread_s: Seconds
+    error_s: Seconds
     explained: float
 
 
