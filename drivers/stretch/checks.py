@@ -64,7 +64,7 @@ def check_model(rig: Rig, model: BodyModel) -> None:
         raise ConfigError(
             f"robot.state_rate_hz = {rig.robot.state_rate_hz:g} is above the {model.status_rate_hz:g} Hz at which this "
             "robot reads its joints; lower it, or raise robot.rates.NonDXLStatusThread_Hz in its "
-            "stretch_user_params.yaml."
+            "stretch_user_params.yaml (30 Hz is what Hello Robot's own ROS driver uses)."
         )
 
 
@@ -81,7 +81,7 @@ def refusal(status: BodyStatus, homed: bool) -> str:
         return f"{status.fault}; end this node, see to the robot, and start again."
     if status.runstop:
         return (
-            "the runstop is on; see that the way is clear, hold its button for two seconds until its light is steady, "
+            "the runstop is on; see that the way is clear, hold its button for two seconds until it beeps, "
             "then ask to recover."
         )
     if status.busy:

@@ -47,6 +47,7 @@ class ProcessBody:
             "base_acceleration": rig.limits.base.acceleration_max_m_s2 if rig.limits.base else 0.1,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._readers: list[threading.Thread] = []
         self._news = threading.Condition()
         self._model: BodyModel | None = None
         self._status: BodyStatus | None = None
@@ -60,6 +61,7 @@ class ProcessBody:
     # The process
 
     def startup(self) -> bool:
+        self._said, self._status, self._homed, self._fault, self.why = {}, None, False, "", ""
         environment = dict(os.environ)
         environment.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None)  # says something about another environment's Python
         if self._config.fleet_path:
@@ -86,8 +88,12 @@ class ProcessBody:
         assert self._process.stdin is not None
         self._send(self._settings)
         os.set_blocking(self._process.stdin.fileno(), False)  # a worker that hangs must not hold up a stop
-        for name, target in (("stretch", self._read), ("stretch-log", self._read_log)):
-            threading.Thread(target=target, args=(self._process,), name=name, daemon=True).start()
+        self._readers = [
+            threading.Thread(target=target, args=(self._process,), name=name, daemon=True)
+            for name, target in (("stretch", self._read), ("stretch-log", self._read_log))
+        ]
+        for reader in self._readers:
+            reader.start()
         if not self._wait(lambda: "started" in self._said or self._over(), self._config.startup_timeout_s):
             self._kill()
             self.why = f"it took longer than stretch.startup_timeout_s = {self._config.startup_timeout_s:g} s"
@@ -233,6 +239,8 @@ class ProcessBody:
         assert process.stdin is not None
         with contextlib.suppress(OSError):
             process.stdin.close()
+        for reader in self._readers:
+            reader.join()
         self._process = None
 
 

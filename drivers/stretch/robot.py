@@ -66,6 +66,7 @@ class StretchRobot:
 
     def connect(self) -> None:
         self.open()
+        self._ending.clear()
         self._thread = threading.Thread(target=self._run, name="stretch-driver", daemon=True)
         self._thread.start()
 
@@ -77,6 +78,8 @@ class StretchRobot:
             SafetyError: it is not homed.
             ConfigError: it is another Stretch than the rig says, or can do less.
         """
+        self._status, self._newest, self.fault = None, None, ""
+        self._stopping.clear()
         try:
             if not self._body.startup():
                 why = getattr(self._body, "why", "") or "stretch_body's startup() said no"
@@ -100,6 +103,8 @@ class StretchRobot:
             raise
 
     def disconnect(self) -> None:
+        if self._newest is None:
+            return
         self.stop()
         if self._thread is not None:
             self._ending.set()
@@ -108,6 +113,7 @@ class StretchRobot:
             self._thread = None
         self.step()
         self._body.close()  # rests the base and the joints first
+        self._newest = None
 
     def _run(self) -> None:
         period = 1 / self._rig.robot.state_rate_hz

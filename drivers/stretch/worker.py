@@ -23,14 +23,22 @@ STEPPERS = {"joint_lift": "lift", "wrist_extension": "arm"}
 WRIST = {"joint_wrist_yaw": "wrist_yaw", "joint_wrist_pitch": "wrist_pitch", "joint_wrist_roll": "wrist_roll"}
 HEAD = {"joint_head_pan": "head_pan", "joint_head_tilt": "head_tilt"}
 GRIPPER, SERVO = "gripper_width", "stretch_gripper"
+STATUS_RATE_MAX_HZ = 30.0  # as stretch_ros2 reads the robot; the library's own default is 25
 _TICK_S = 0.02  # between two values of the base's velocity while it comes to rest
 
 
 class Stretch:
-    """Hello Robot's `Robot` in the driver's units. Its one check is that nothing moves before startup and homing."""
+    """Hello Robot's `Robot` in the driver's units. Its one check is that nothing moves before startup and homing.
 
-    def __init__(self, robot: Any) -> None:
+    Args:
+        robot: not yet started.
+        rate_hz: how often its state is wanted.
+    """
+
+    def __init__(self, robot: Any, rate_hz: float) -> None:
         self.robot = robot
+        rates = robot.params["rates"]
+        rates["NonDXLStatusThread_Hz"] = max(rates["NonDXLStatusThread_Hz"], min(rate_hz, STATUS_RATE_MAX_HZ))
         self.started = self.moved = False
         self.base = (0.0, 0.0)
         self._seen: tuple[Any, ...] = ()
@@ -307,7 +315,7 @@ def main() -> None:
     try:
         import stretch_body.robot  # type: ignore[import-not-found]
 
-        stretch = Stretch(stretch_body.robot.Robot())
+        stretch = Stretch(stretch_body.robot.Robot(), settings["rate_hz"])
         session = Session(stretch, settings, out)
         session.say(say="model", **stretch.model())
         if not stretch.startup(settings["collision_manager"]):

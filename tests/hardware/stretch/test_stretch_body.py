@@ -18,7 +18,7 @@ from robot_learning.errors import ConfigError, UserError
 MODEL = """
 import json
 import stretch_body.robot, worker
-print(json.dumps(worker.Stretch(stretch_body.robot.Robot()).model()))
+print(json.dumps(worker.Stretch(stretch_body.robot.Robot(), 25.0).model()))
 """
 
 # Counts what the genuine library is told to do, from the moment that the worker's own code begins.
@@ -39,7 +39,7 @@ for owner in (stretch_body.prismatic_joint.PrismaticJoint, stretch_body.dynamixe
     spy(owner, "move_to"); spy(owner, "set_velocity")
 spy(stretch_body.base.Base, "set_velocity")
 spy(stretch_body.robot.Robot, "push_command")
-stretch = worker.Stretch(stretch_body.robot.Robot())
+stretch = worker.Stretch(stretch_body.robot.Robot(), 25.0)
 ok = stretch.startup(True)
 said = stretch.why_not()
 homed = bool(stretch.robot.is_homed())
@@ -116,7 +116,7 @@ got, lock = utils.acquire_body_filelock()
 import stretch_body.robot, worker
 done = subprocess.run([sys.executable, "-c", '''
 import json, os, stretch_body.robot, worker
-stretch = worker.Stretch(stretch_body.robot.Robot())
+stretch = worker.Stretch(stretch_body.robot.Robot(), 25.0)
 ok = stretch.startup(True)
 print(json.dumps([ok, stretch.why_not()]), flush=True)
 os._exit(0)

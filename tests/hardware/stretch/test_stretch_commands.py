@@ -24,7 +24,7 @@ for part in (robot.lift, robot.arm):
 servos = robot.head.motors | robot.end_of_arm.motors
 for servo in servos.values():
     servo.motor, servo.hw_valid, servo.is_calibrated = FakeServo(), True, True
-stretch = worker.Stretch(robot)
+stretch = worker.Stretch(robot, 25.0)
 stretch.started = True
 pushes = []
 robot.push_command = lambda: pushes.append(1)
