@@ -109,6 +109,7 @@ class Rig(Frozen):
         for key in self.topics:
             if key not in names or key == "action":
                 raise ValueError(f"topics: no stream is called '{key}'{closest(key, names)}")
+        self.teleop.check(self.robot.joint_names, self.robot.command == "joint_target", self.robot.base)
         return self
 
     @property

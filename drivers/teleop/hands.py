@@ -1,26 +1,14 @@
-"""What input devices have in common."""
+"""What input devices have in common: what they read, and what that means."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from robot_learning.errors import UserError
-
-# What a device may ask for beside motion. Those of the recorder go to it as they are.
-RECORDER_WORDS = ("start", "success", "failure", "discard", "mark")
-SERVICE_WORDS = {  # word: the service that it calls
-    "stop": "robot/stop",
-    "recover": "robot/recover",
-    "act": "policy/start",
-    "pause": "policy/pause",
-    "resume": "policy/resume",
-    "take_over": "policy/take_over",
-    "hand_back": "policy/hand_back",
-}
-MOTION_WORDS = ("gripper", "mode", "joint_up", "joint_down", "faster", "slower")
 
 
 class DeviceLost(UserError):
@@ -28,39 +16,70 @@ class DeviceLost(UserError):
 
 
 @dataclass(frozen=True)
-class Hands:
-    """What an operator's hands do at one instant.
+class Reading:
+    """A device at one instant, by its own names (`rig_parts/teleop_inputs.py`).
 
     Attributes:
-        axes: (6,) each in [-1, 1]: along x, y, z and about x, y, z of the robot's base frame.
-        dead_man: whether the dead-man switch is held.
-        words: what was pressed since the last reading, of the words above, oldest first.
+        axes: each in [-1, 1], triggers in [0, 1]; those not named are at rest.
+        held: buttons that are down.
+        pressed: buttons that went down since the last reading, oldest first.
+        touched: whether the device's own dead-man is held, where it has one: a motion key, a touched screen.
     """
 
-    axes: np.ndarray = field(default_factory=lambda: np.zeros(6))
+    axes: Mapping[str, float] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    pressed: tuple[str, ...] = ()
+    touched: bool = False
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What an operator's hands ask for at one instant.
+
+    Attributes:
+        motions: share of the full speed in [-1, 1], dead zone and response curve applied; those not named are at
+            rest. Names are those of `teleop_inputs.MOTIONS` and of the rig's joints.
+        dead_man: whether the dead-man switch is held.
+        words: what was asked for since the last reading, of `teleop_inputs.WORDS`, oldest first.
+        closed: how far the gripper is to be closed, 0 to 1, where it follows a trigger.
+    """
+
+    motions: Mapping[str, float] = field(default_factory=dict)
     dead_man: bool = False
     words: tuple[str, ...] = ()
+    closed: float | None = None
+
+    def of(self, names: Collection[str]) -> np.ndarray:
+        """The motions of these names, (len(names),)."""
+        return np.array([self.motions.get(name, 0.0) for name in names], dtype=float)
 
 
 class Device(Protocol):
-    """An input device. It knows nothing of the robot.
+    """An input device. It knows nothing of the robot."""
 
-    Attributes:
-        help: what does what, for the operator.
-    """
-
-    help: str
-
-    def open(self) -> None:
-        """Begin; raises UserError where there is no such device, and what to do."""
+    def open(self) -> Collection[str]:
+        """Begin, and return the buttons that there are; raises UserError with what to do where there is no device."""
         ...
 
-    def read(self, now_ns: int) -> Hands:
-        """The hands as they are at `now_ns`; never waits. Raises DeviceLost once the device is gone."""
+    def read(self, now_ns: int) -> Reading:
+        """The device as it is at `now_ns`; never waits. Raises DeviceLost once it is gone."""
         ...
 
     def close(self) -> None:
         """Give the device back; any number of times."""
+        ...
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """A device that shows its operator what goes on."""
+
+    def address(self) -> str:
+        """How to get there."""
+        ...
+
+    def show(self, told: Mapping[str, Any]) -> None:
+        """What is true now: `mode`, `robot`, `recording`, `note`, `speed`; replaces what was shown under that name."""
         ...
 
 

@@ -46,7 +46,7 @@ _DEPLOY = (
     Parameter("backend", "eager", "how the server computes", choices=("eager", "compile", "onnx")),
     *_of(POLICY, "execution", "deadline_s", "start_paused"),
     Parameter("device", "", "input device of the person who may take over; empty: the rig's",
-              choices=("", "none", "keyboard", "gamepad")),
+              choices=("", "none", *(name for name in _DEVICES if name != "scripted"))),
     *_of(TELEOP, "speed_scale"),
     Parameter("store", "", "folder in which rollouts are recorded; empty: they are not"),
 )  # fmt: skip

@@ -178,7 +178,9 @@ class _Plan:
 
     def _intervener(self) -> list[Process]:
         if self._device() == "scripted":
-            raise ConfigError("a script can't take over from a policy; give --device keyboard, gamepad, spacemouse, web or none.")
+            raise ConfigError(
+                "a script can't take over from a policy; give --device keyboard, gamepad, spacemouse, web or none."
+            )
         if self._device() == "none":
             return []
         # What a person commands goes through the policy's node, which decides who is heard.

@@ -186,7 +186,8 @@ TELEOP = Node(
     "A person, or a script in a person's place, as a source of targets. The arm moves only while the dead-man is held.",
     (
         *COMMON,
-        Parameter("device", "", "input device; empty: the rig's", choices=("", "keyboard", "gamepad", "scripted")),
+        Parameter("device", "", "input device; empty: the rig's",
+                  choices=("", "keyboard", "gamepad", "spacemouse", "web", "scripted")),
         Parameter("speed_scale", 1.0, "of the rig's teleoperation speeds", 0.05, 1.0, changeable=True),
         Parameter("episodes", 0, "scripted: how many demonstrations to give, then end; 0: no end", 0, 1_000_000),
         Parameter("first_seed", 0, "scripted: seed of the first demonstration", 0, 2**31 - 1),
@@ -204,6 +205,7 @@ TELEOP = Node(
         Topic("robot/ee_pose", "geometry_msgs/PoseStamped", "sensor", "to begin where the robot is"),
         Topic("robot/gripper", "sensor_msgs/JointState", "sensor", "to begin where the gripper is"),
         Topic("robot/gate", "diagnostic_msgs/DiagnosticStatus", "latched", "to tell the operator of a stop"),
+        Topic("recorder/status", "diagnostic_msgs/DiagnosticStatus", "latched", "web: to show what is recorded"),
         Topic("robot/gated", "sensor_msgs/JointState", "sensor", "to go on from where the robot was told to be"),
         Topic("robot/objects/{stream}", "sensor_msgs/JointState", "sensor", "scripted: where the task's objects are"),
         Topic("robot/success", "std_msgs/Bool", "latched", "scripted: whether the task is done"),

@@ -13,18 +13,21 @@ from robot_learning.deployment.measured import Measured
 from robot_learning.deployment.teleop import Motion, Teleop
 from robot_learning.drivers.robots import ROBOTS, Kinematics, make_kinematics
 from robot_learning.drivers.targets import flatten
-from robot_learning.drivers.teleop.hands import RECORDER_WORDS, SERVICE_WORDS, DeviceLost, Hands
+from robot_learning.drivers.teleop.hands import DeviceLost, Hands, Screen
+from robot_learning.drivers.teleop.mapping import Mapping
 from robot_learning.drivers.teleop.registry import make_device
 from robot_learning.errors import UserError
 from robot_learning.nodes import messages
 from robot_learning.nodes.base import StationNode
 from robot_learning.nodes.state_intake import StateIntake
 from robot_learning.rig import Rig
+from robot_learning.rig_parts.teleop_inputs import RECORDER_WORDS, SERVICE_WORDS
 from robot_learning.topics import action_names
 
 _RETRY_S = 1.0  # between looks for a lost device
 _HEARD_S = 0.1  # between the first target and the wish to take over, so that the policy has heard it
 _FAULT = "device"
+_SHOWN = {"ee": "tool", "base": "base", "mixed": "several at once"}
 
 
 class Person:
@@ -33,11 +36,16 @@ class Person:
     def __init__(self, node: StationNode, device: str) -> None:
         self._node, self._names = node, action_names(node.rig)
         self._device = make_device(device, node.rig.teleop)
+        self._screen = self._device if isinstance(self._device, Screen) else None
+        self._mapping = Mapping(node.rig.teleop, device)
         self._lost_ns: int | None = None
-        self.teleop = Teleop(node.rig, node.clock, node.param("speed_scale"), _kinematics(node.rig))
+        speed_scale, motions = node.param("speed_scale"), self._mapping.motions
+        self.teleop = Teleop(node.rig, node.clock, speed_scale, _kinematics(node.rig), motions)
         self._measured, self._stopped = Measured(), ""
         StateIntake(node, self._measured)
         node.listen("robot/gate", self._gate)
+        if self._screen:
+            node.listen("recorder/status", self._recording)
         self._target, self._twist = node.advertise("robot/target"), node.advertise("~/twist")
         self._recorder, self._dead_man = node.advertise("recorder/command"), node.advertise("~/dead_man")
         self._services = {word: node.client(name) for word, name in SERVICE_WORDS.items()}
@@ -48,11 +56,12 @@ class Person:
 
     def begin(self) -> None:
         """Open the device."""
-        self._device.open()
+        self._open()
         self._lost_ns = None
         self._wanted.clear()
         self.teleop.let_go("")
-        self._node.get_logger().info(f"ready; what does what:\n{self._device.help}")
+        where = f"open {self._screen.address()}\n" if self._screen else ""
+        self._node.get_logger().info(f"ready; what does what:\n{where}{self._mapping.help()}")
         self._timer.reset()
 
     def end(self) -> None:
@@ -72,6 +81,9 @@ class Person:
     def time_jumped(self) -> None:
         """Stamps from before say nothing about now."""
         self._measured.clear()
+
+    def _open(self) -> None:
+        self._mapping.opened(self._device.open())
 
     def _tick(self) -> None:
         now = self._node.clock.now_ns()
@@ -97,11 +109,11 @@ class Person:
                 if now - self._lost_ns < seconds_to_ns(_RETRY_S):
                     return None
                 self._lost_ns = now
-                self._device.open()
+                self._open()
                 self._lost_ns = None
                 self._node.clear_fault(_FAULT)
                 self._node.get_logger().info("the input device is back")
-            return self._device.read(now)
+            return self._mapping.hands(self._device.read(now))
         except DeviceLost as error:
             self._lost_ns = now
             self._device.close()
@@ -121,6 +133,20 @@ class Person:
             self._dead_man.publish(Bool(data=motion.dead_man))
         if motion.note:
             self._node.get_logger().info(motion.note)
+        if self._screen:
+            self._show(self._screen, motion)
+
+    def _show(self, screen: Screen, motion: Motion) -> None:
+        mode, joint = self.teleop.mode, self._node.rig.robot.joint_names[self.teleop.joint]
+        robot = f"stopped: {self._stopped}" if self._stopped else "ready"
+        if self._measured.state is None:
+            robot = "silent"
+        screen.show(
+            {"mode": f"joint {joint}" if mode == "joint" else _SHOWN[mode], "robot": robot}
+            | {"axes": self._mapping.moved(self.teleop.moves), "speed": round(self.teleop.speed_scale, 2)}
+            | {"moves": motion.dead_man and motion.target is not None}
+            | ({"note": motion.note} if motion.note else {})
+        )
 
     def _call(self, word: str) -> None:
         client = self._services[word]
@@ -136,6 +162,13 @@ class Person:
                 self._node.get_logger().warning(f"{word}: {answer.message}")
 
         client.call_async(Trigger.Request()).add_done_callback(answered)
+
+    def _recording(self, message: Any) -> None:
+        values = messages.values_of(message)
+        recording = values.get("state") == "recording"
+        if self._screen:
+            elapsed = f"{values.get('elapsed_s', '0')} s" if recording else ""
+            self._screen.show({"recording": elapsed, "recorder": message.message})
 
     def _gate(self, message: Any) -> None:
         values = messages.values_of(message)

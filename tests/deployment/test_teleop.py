@@ -12,6 +12,7 @@ from robot_learning.drivers.mujoco.kinematics import Kinematics
 from robot_learning.drivers.teleop.hands import Hands, shape
 from robot_learning.errors import ConfigError
 from robot_learning.rig import load_rig
+from robot_learning.rig_parts.teleop_inputs import TOOL
 from robot_learning.rotation import matrix_to_quaternion, rotation_6d_to_matrix, rotation_distance
 
 T = 0.02
@@ -36,14 +37,13 @@ class Follower:
         self.targets, self.stopped, self.notes = [], "", []
         self.teleop.tick(Hands(), self.state)  # the dead-man was open at first
 
-    def tick(self, axis=None, value=1.0, held=True, words=(), count=1):
+    def tick(self, axis=None, value=1.0, held=True, words=(), count=1, closed=None):
         for i in range(count):
             self.clock.advance(T)
             self.state = replace(self.state, stamp_ns=self.clock.now_ns())
-            axes = np.zeros(6)
-            if axis is not None:
-                axes[axis] = value
-            motion = self.teleop.tick(Hands(axes, held, words if i == 0 else ()), self.state, self.stopped)
+            motions = {} if axis is None else {TOOL[axis]: value} | ({"joint": value} if axis == 0 else {})
+            hands = Hands(motions, held, words if i == 0 else (), closed)
+            motion = self.teleop.tick(hands, self.state, self.stopped)
             self.targets.append(motion.target)
             if motion.note:
                 self.notes.append(motion.note)
@@ -193,7 +193,7 @@ def test_state_that_stops_coming_ends_it_and_the_operator_is_told():
     old = f.state
     for _ in range(20):
         f.clock.advance(T)
-        motion = f.teleop.tick(Hands(np.zeros(6), True), old)
+        motion = f.teleop.tick(Hands(dead_man=True), old)
         f.notes.append(motion.note)
     assert motion.target is None
     assert any("state" in note for note in f.notes)
@@ -271,10 +271,27 @@ def test_the_mode_switches_while_the_dead_man_is_open_and_begins_where_the_robot
     f.tick(held=False, count=20)
     f.tick(held=False, words=("mode",))
     assert f.teleop.mode == "joint"
-    assert f.targets[-1] is None
+    assert all(target is not None for target in f.targets)  # silence would wake the robot's watchdog
     f.tick(held=False)
     f.tick()
     np.testing.assert_allclose(f.targets[-1].position, f.state.joint_position, atol=1e-9)
+
+
+def test_the_mode_does_not_switch_in_motion_and_a_dead_man_held_through_it_moves_nothing():
+    f = Follower("joint_target", "ee")
+    f.tick(0, count=30)
+    f.tick(0, words=("mode",))
+    assert f.teleop.mode == "ee"
+    assert "let go first" in f.notes[-1]
+    f.tick(count=30)
+    f.tick(words=("mode",))
+    assert f.teleop.mode == "joint"
+    begin = f.targets[-1].position
+    f.tick(0, count=20)
+    np.testing.assert_array_equal(f.targets[-1].position, begin)
+    f.tick(held=False)
+    f.tick(0, count=20)
+    assert f.targets[-1].position[0] > begin[0]
 
 
 def test_modes_that_the_rig_does_not_allow_are_refused_in_a_sentence():

@@ -1,6 +1,5 @@
 """The gamepad device on a virtual controller of SDL's: the same code paths as a real one's."""
 
-import numpy as np
 import pytest
 
 pygame = pytest.importorskip("pygame", reason="pygame is not installed: pip install robot_learning[deploy]")
@@ -9,7 +8,10 @@ from fake_pad import BACK, DEAD_MAN, LEFT, START, STOP, A, FakePad, X, Y  # noqa
 
 from robot_learning.drivers.teleop.gamepad import Gamepad  # noqa: E402
 from robot_learning.drivers.teleop.hands import DeviceLost  # noqa: E402
+from robot_learning.drivers.teleop.mapping import Mapping  # noqa: E402
 from robot_learning.errors import ConfigError  # noqa: E402
+from robot_learning.rig_parts.teleop import TeleopConfig  # noqa: E402
+from robot_learning.rig_parts.teleop_inputs import TOOL  # noqa: E402
 
 
 @pytest.fixture
@@ -36,48 +38,88 @@ def gamepad(pad):
     made.close()
 
 
+@pytest.fixture
+def mapping(gamepad):
+    made = Mapping(TeleopConfig(response=1.0), "gamepad")
+    made.opened(gamepad.open())
+    made.hands(gamepad.read(0))
+    return made
+
+
 @pytest.mark.parametrize(
-    ("stick", "share", "axis", "value"),
+    ("stick", "share", "motion", "value"),
     [
-        (1, -1.0, 0, 1), (0, -1.0, 1, 1), (0, 0.5, 1, -0.5), (5, 1.0, 2, 1),
-        (4, 1.0, 2, -1), (3, -1.0, 4, 1), (2, -1.0, 5, 1),
+        (1, -1.0, "x", 1), (0, -1.0, "y", 1), (0, 0.55, "y", -0.5), (5, 1.0, "z", 1),
+        (4, 1.0, "z", -1), (3, -1.0, "pitch", 1), (2, -1.0, "yaw", 1),
     ],
 )  # fmt: skip
-def test_sticks_and_triggers_are_axes_of_the_base_frame(pad, gamepad, stick, share, axis, value):
+def test_sticks_and_triggers_move_the_tool_in_the_base_frame(pad, gamepad, mapping, stick, share, motion, value):
     pad.push(stick, share)
-    np.testing.assert_allclose(gamepad.read(0).axes, value * np.eye(6)[axis], atol=1e-3)
+    hands = mapping.hands(gamepad.read(0))
+    moved = {name: share for name, share in hands.motions.items() if name in TOOL}
+    assert moved == {motion: pytest.approx(value, abs=1e-3)}
 
 
-def test_the_d_pad_rolls(pad, gamepad):
+def test_the_d_pad_rolls_and_is_an_axis_of_its_own(pad, gamepad, mapping):
     pad.press(LEFT)
-    np.testing.assert_allclose(gamepad.read(0).axes, np.eye(6)[3], atol=1e-3)
+    reading = gamepad.read(0)
+    assert reading.axes["dpad_x"] == -1
+    assert mapping.hands(reading).motions == {"roll": 1}
 
 
-def test_the_right_shoulder_is_the_dead_man(pad, gamepad):
-    assert not gamepad.read(0).dead_man
+def test_the_right_shoulder_is_the_dead_man(pad, gamepad, mapping):
+    assert not mapping.hands(gamepad.read(0)).dead_man
     pad.press(DEAD_MAN)
-    assert gamepad.read(0).dead_man
+    assert mapping.hands(gamepad.read(0)).dead_man
     pad.press(DEAD_MAN, False)
-    assert not gamepad.read(0).dead_man
+    assert not mapping.hands(gamepad.read(0)).dead_man
 
 
-def test_a_button_is_a_word_once_per_press(pad, gamepad):
+def test_a_button_is_a_word_once_per_press(pad, gamepad, mapping):
     for button, word in ((START, "start"), (Y, "success"), (X, "failure"), (BACK, "discard"), (STOP, "stop")):
         pad.press(button)
-        assert gamepad.read(0).words == (word,)
-        assert gamepad.read(0).words == ()
+        assert mapping.hands(gamepad.read(0)).words == (word,)
+        assert mapping.hands(gamepad.read(0)).words == ()
         pad.press(button, False)
-        assert gamepad.read(0).words == ()
+        assert mapping.hands(gamepad.read(0)).words == ()
 
 
-def test_the_gripper_needs_the_dead_man(pad, gamepad):
+def test_the_gripper_needs_the_dead_man(pad, gamepad, mapping):
     pad.press(A)
-    assert gamepad.read(0).words == ()
+    assert mapping.hands(gamepad.read(0)).words == ()
     pad.press(A, False)
     gamepad.read(0)
     pad.press(DEAD_MAN)
     pad.press(A)
-    assert gamepad.read(0).words == ("gripper",)
+    assert mapping.hands(gamepad.read(0)).words == ("gripper",)
+
+
+def test_triggers_rest_at_zero_and_are_buttons_beyond_half_their_travel(pad, gamepad):
+    reading = gamepad.read(0)
+    assert (reading.axes["left_trigger"], reading.axes["right_trigger"]) == (0, 0)
+    pad.push(5, 0.5)  # of the whole axis: three quarters of the trigger's travel
+    reading = gamepad.read(0)
+    assert reading.axes["right_trigger"] == pytest.approx(0.75, abs=0.01)
+    assert reading.held == {"right_trigger"}
+    assert reading.pressed == ("right_trigger",)
+
+
+def test_every_button_has_the_name_that_rig_files_use(pad, gamepad):
+    names = ["a", "b", "x", "y", "back", "guide", "start", "left_stick", "right_stick", "left_shoulder",
+             "right_shoulder", "dpad_up", "dpad_down", "dpad_left", "dpad_right"]  # fmt: skip
+    for button, name in enumerate(names):  # SDL's order
+        pad.press(button)
+        assert gamepad.read(0).pressed == (name,)
+        pad.press(button, False)
+        assert gamepad.read(0).held == frozenset()
+
+
+def test_the_gamepad_is_chosen_by_a_part_of_its_name(pad):
+    chosen = Gamepad("virtual")
+    chosen.open()
+    chosen.close()
+    with pytest.raises(ConfigError, match=r"no gamepad is called 'wheel'.*Virtual"):
+        Gamepad("wheel").open()
 
 
 def test_what_is_held_while_it_is_opened_counts_only_once_it_was_let_go(pad):
@@ -85,13 +127,13 @@ def test_what_is_held_while_it_is_opened_counts_only_once_it_was_let_go(pad):
     pad.press(STOP)
     gamepad = Gamepad()
     gamepad.open()
-    hands = gamepad.read(0)
-    assert not hands.axes.any()
-    assert hands.words == ()
+    reading = gamepad.read(0)
+    assert not any(reading.axes.values())
+    assert reading.pressed == ()
     pad.push(1, 0.0)
     gamepad.read(0)
     pad.push(1, -1.0)
-    assert gamepad.read(0).axes[0] == pytest.approx(1.0, abs=1e-3)
+    assert gamepad.read(0).axes["left_y"] == pytest.approx(1.0, abs=1e-3)
     gamepad.close()
 
 
@@ -105,7 +147,7 @@ def test_an_unplugged_gamepad_is_lost_and_can_be_opened_again_once_it_is_back(pa
     other = FakePad()
     gamepad.open()
     other.press(DEAD_MAN)
-    assert gamepad.read(0).dead_man
+    assert gamepad.read(0).held == {"right_shoulder"}
     gamepad.close()
     other.unplug()
 
