@@ -132,9 +132,7 @@ class CameraConfig(Frozen):
         if self.type not in KEYS:
             return self  # of a type that is not ours; whoever makes the camera knows it or says so
         mine = KEYS[self.type]
-        for key in sorted(self.model_fields_set - COMMON - mine):
-            if getattr(self, key) == type(self).model_fields[key].get_default():
-                continue
+        for key in sorted(self._given() - COMMON - mine):
             owners = " or ".join(sorted(type for type, keys in KEYS.items() if key in keys))
             raise ValueError(
                 f"{key} belongs to cameras of type {owners}, not {self.type}; "
@@ -147,6 +145,11 @@ class CameraConfig(Frozen):
         if self.type == "uvc" and self.device == "":
             raise ValueError("a uvc camera needs device: its number or path, such as /dev/v4l/by-id/...")
         return self
+
+    def _given(self) -> set[str]:
+        """Keys that say something: those written out at their defaults do not."""
+        fields = type(self).model_fields
+        return {key for key in self.model_fields_set if getattr(self, key) != fields[key].get_default()}
 
     def _check_realsense(self) -> None:
         if self.rate_hz != int(self.rate_hz):
@@ -164,7 +167,7 @@ class CameraConfig(Frozen):
             if getattr(self, gain) is not None and getattr(self, exposure) in (None, "auto"):
                 raise ValueError(f"{gain}: automatic exposure sets the gain, too; fix {exposure} with it")
         if not self.depth:
-            unused = sorted(_DEPTH_ONLY & self.model_fields_set)
+            unused = sorted(_DEPTH_ONLY & self._given())
             if unused:
                 raise ValueError(f"{', '.join(unused)}: without depth: true there is no depth; leave it out")
 
