@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from robot_learning.rotation import quaternion_to_matrix
 
 _FRAME_TOLERANCE = 1e-4  # [m], and of rotation matrices
 _RAMP_S = 0.1  # from the last torque to damping alone, at the end of control
+_TAKES_S = 0.5  # until a state shows what was set
 _RTPRIO = 80  # libfranka asks for the highest
+_BROKEN = (franky.NetworkException, RuntimeError)  # the latter: libfranka lets some of its network library's pass
 
 
 class ConnectionLost(UserError):
@@ -59,7 +62,7 @@ class Arm:
                 f"the robot at {address} speaks another version than this libfranka ({_text(error)}); see the table at "
                 "https://frankarobotics.github.io/docs/compatibility.html and update the one or the other."
             ) from None
-        except franky.NetworkException as error:
+        except _BROKEN as error:
             raise ConnectionLost(
                 f"there is no Franka at {address} ({_text(error)}); see that it is switched on, the cable is in the "
                 "control box's LAN port, and FCI is activated in Desk."
@@ -87,8 +90,10 @@ class Arm:
         state = robot.state
         if np.abs(state.F_T_EE.matrix - tool).max() > _FRAME_TOLERANCE:
             robot.set_ee((np.linalg.inv(state.F_T_NE.matrix) @ tool).ravel(order="F").tolist())
-            found = robot.state.F_T_EE.matrix
-            if np.abs(found - tool).max() > _FRAME_TOLERANCE:
+            end = time.monotonic() + _TAKES_S
+            while np.abs((found := robot.state.F_T_EE.matrix) - tool).max() > _FRAME_TOLERANCE:
+                if time.monotonic() < end:
+                    continue
                 raise ConfigError(
                     f"the robot's tool is at {np.round(found[:3, 3], 4).tolist()} m from the flange, the rig's at "
                     f"{list(config.flange_to_tool_position_m)}, and it takes no other; set the end effector in Desk."
@@ -98,7 +103,7 @@ class Arm:
         """The newest state; waits for it (about 1 ms) where nothing is controlled. ConnectionLost where none comes."""
         try:
             return self._robot.state
-        except franky.NetworkException as error:
+        except _BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
 
     def twist(self, state: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +170,7 @@ class Arm:
         """Why control ended; empty where it ended in order. ConnectionLost where the connection broke."""
         try:
             self._robot.join_motion(1.0)
-        except franky.NetworkException as error:
+        except _BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
         except franky.Exception as error:
             return _text(error)
@@ -191,7 +196,7 @@ class Arm:
                     f"{errors.explain(found) or 'look into Desk'}"
                 )
             self.configure()
-        except franky.NetworkException as error:
+        except _BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
         except franky.Exception as error:
             raise UserError(f"the robot can't recover by itself ({_text(error)}); look into Desk.") from None

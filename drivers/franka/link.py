@@ -20,6 +20,7 @@ from robot_learning.errors import UserError
 from robot_learning.rig import Rig
 
 HEARTBEAT_S = 0.02
+WORKER = "robot_learning.drivers.franka.worker"
 _LEAVE_S = 5.0  # braking, handing over, ending
 
 
@@ -45,7 +46,7 @@ class Link:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "robot_learning.drivers.franka.worker", str(theirs.fileno())],
+                [sys.executable, "-m", WORKER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -72,7 +73,7 @@ class Link:
             assert self._rig.franka is not None
             raise UserError(
                 f"the Franka at {self._rig.franka.address} gave no answer for {timeout_s:.0f} s; most often another "
-                " program is connected to it: end that, then connect again."
+                "program is connected to it: end that, then connect again."
             ) from None
 
     def ask(self, request: dict[str, Any], timeout_s: float) -> None:

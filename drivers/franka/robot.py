@@ -57,6 +57,7 @@ class FrankaRobot:
         self._generation = 0
         self._stopping = threading.Lock()
         self._packet: StatePacket | None = None
+        self._heard_ns = 0
         self._state: RobotState | None = None
         self._notice: dict[str, Any] = {"state": int(State.DISCONNECTED), "reason": ""}
         self._offset_ns: int | None = None
@@ -154,9 +155,13 @@ class FrankaRobot:
             return "its process has ended; see what that printed, then recover, which starts it again"
         if State(self._notice["state"]) in HOLDS:
             return str(self._notice["reason"])
-        packet = self._packet
-        if packet is not None and (age_ns := time.monotonic_ns() - packet.stamp_ns) > _STALE_NS:
-            return f"its process has said nothing for {age_ns / NS_PER_S:.1f} s; recover starts it again"
+        now, packet = time.monotonic_ns(), self._packet
+        if packet is None:
+            return ""
+        if (silent_ns := now - self._heard_ns) > _STALE_NS:
+            return f"its process has said nothing for {silent_ns / NS_PER_S:.1f} s; recover starts it again"
+        if (age_ns := now - packet.stamp_ns) > _STALE_NS:
+            return f"no state came from it for {age_ns / NS_PER_S:.1f} s; see its power and its cable, then recover"
         return ""
 
     def recover(self) -> None:
@@ -195,6 +200,7 @@ class FrankaRobot:
                 "control_command_success_rate min": f"{packet.success_min:.2f}",
                 "reference late at most [ms]": f"{self._late_ms:.1f}",
                 "states with a limited reference": str(self._limited),
+                "hand": str(self._notice.get("hand", "")),
                 "gripper holds": str(packet.grasped).lower(),
                 "realtime": self._config.realtime,
             }
@@ -202,7 +208,7 @@ class FrankaRobot:
         return lines
 
     def _hear(self, packet: StatePacket) -> None:
-        self._packet = packet
+        self._heard_ns = time.monotonic_ns()
         self._late_ms = max(self._late_ms, packet.late_ms)
         self._limited += packet.limited
         joints = self._rig.robot.command == "joint_target"
@@ -218,12 +224,14 @@ class FrankaRobot:
             desired_velocity=packet.dq_reference if joints else None,
             command_success_rate=np.array([packet.success_rate]),
         )
+        self._packet = packet  # after the state: whoever waits for the one finds the other
         self.heard(self._state)
 
     def _hear_notice(self, notice: dict[str, Any]) -> None:
-        self._notice = notice
-        if State(notice["state"]) in HOLDS:
+        self._heard_ns = time.monotonic_ns()
+        if notice != self._notice and State(notice["state"]) in HOLDS:
             _log.warning("the robot holds by itself: %s", notice["reason"])
+        self._notice = notice
 
     def _on_clock(self, monotonic_ns: int) -> int:
         """A monotonic instant on the rig's clock; stamps only grow, and none lies in the future."""

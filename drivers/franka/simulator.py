@@ -142,15 +142,17 @@ def _command(name: Name, options: tuple[str, ...]) -> tuple[list[str], dict[str,
 
 
 def _model(original: Path) -> Path:
-    """The FR3 with its flange where libfranka has it: franka-sim takes the last link's frame for the flange's.
+    """The FR3, changed in two places where franka-sim would otherwise not behave as a robot does.
 
-    Without this, its poses are 107 mm off those of a robot.
+    Its flange is where libfranka has it: franka-sim takes the last link's frame for the flange's, which is 107 mm off.
+    The wrist's drives are heavier: franka-sim's holding gains make joints as light as the original's swing for ever.
     """
     text = original.read_text()
     last, flange = 'name="fr3_link7"', '<site name="attachment_site" pos="0 0 0.107"/>'
     if text.count(last) != 1 or text.count(flange) != 1:
         raise DeploymentError(f"{original} is not the FR3 model that this was written for; `make hardware` makes it.")
     text = text.replace(last, 'name="fr3_wrist"').replace(flange, f'<body {last} pos="0 0 0.107" gravcomp="1"/>')
+    text = text.replace('armature="0.074"', 'armature="0.25"')
     text = text.replace('meshdir="assets"', f'meshdir="{original.parent / "assets"}"')
     changed = Path(tempfile.gettempdir()) / f"robot_learning_fr3_{os.getuid()}.xml"
     new = changed.with_suffix(f".{os.getpid()}")

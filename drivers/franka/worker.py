@@ -70,6 +70,8 @@ class Worker:
         self._next_tick_s, self._next_state_s = 0.0, 0.0
         self._late_s, self._limited = 0.0, False
         self._success_min, self._states_led = 1.0, 0
+        self._told_ms = -1
+        self._hand_problem = ""
 
     def connect(self) -> None:
         """Open both connections; UserError with what to do where one can't be had."""
@@ -95,6 +97,7 @@ class Worker:
                         Event.SILENCE, f"the node's process was silent for {silent_s:.2f} s; see why, then recover"
                     )
                 if self._machine.state is State.LOST:
+                    self._notice()
                     time.sleep(10 * PERIOD_S)
                     continue
                 state = self._arm.read()
@@ -176,7 +179,7 @@ class Worker:
             self._brake_end_s, self._settled = time.monotonic() + self._leader.deceleration_s, False
         elif state is State.FOLLOWING:
             self._brake_end_s = None
-        self._say({"state": int(state), "reason": self._machine.reason})
+        self._notice()
 
     def _turn(self, state: Any) -> None:
         """One millisecond."""
@@ -243,6 +246,13 @@ class Worker:
             return
         self._next_state_s = max(self._next_state_s + self._state_period_s, now - self._state_period_s)
         robot_ms = state.time.to_msec()
+        if robot_ms == self._told_ms:  # nothing came from the robot: an old state must not look like a new one
+            self._notice()
+            return
+        self._told_ms = robot_ms
+        if self._hand is not None and self._hand.problem != self._hand_problem:
+            self._hand_problem = self._hand.problem
+            self._notice()
         q_reference, dq_reference = self._leader.joints if self._leading else (state.q, np.zeros(7))
         pose, hand = state.O_T_EE.matrix, self._hand
         packet = StatePacket(
@@ -268,6 +278,10 @@ class Worker:
         self._late_s, self._limited = 0.0, False
         self._send(packet.pack())
 
+    def _notice(self) -> None:
+        hand = self._hand.problem or "ok" if self._hand else "none"
+        self._say({"state": int(self._machine.state), "reason": self._machine.reason, "hand": hand})
+
     def _say(self, content: dict[str, Any]) -> None:
         self._send(packets.pack_message(content))
 
@@ -292,14 +306,14 @@ class Worker:
             self._late_s = max(self._late_s, -left)
 
 
-def main() -> None:
+def main(make: type[Worker] = Worker) -> None:
     """The node says which rig; then it is served until it is gone."""
     node = socket.socket(fileno=int(sys.argv[1]))
     # Ctrl-C in a terminal reaches the whole group: the node tells this process when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     request = packets.unpack_message(node.recv(packets.LONGEST))
-    worker = Worker(node, Rig.model_validate(request["rig"]))
+    worker = make(node, Rig.model_validate(request["rig"]))
     try:
         worker.connect()
     except UserError as error:
