@@ -1,7 +1,8 @@
 """A fake Robot that starts without hardware and writes every command to the file FAKE_STRETCH_LOG.
 
 FAKE_STRETCH holds words: `dead` does not start, `lost` is not homed, `exits` ends the process as the library does
-where it finds no parameters, `slow` homes for a minute, `taken` is in another process's hands.
+where it finds no parameters, `slow` homes for a minute, `taken` is in another process's hands. While the file
+FAKE_STRETCH_RUNSTOP is there, the runstop is on.
 """
 
 import json
@@ -89,6 +90,14 @@ class FakeBase:
         log(call="base", v=v, w=w, a=a)
 
 
+class FakePimu:
+    hw_valid = True
+
+    @property
+    def status(self):
+        return {"runstop_event": os.path.exists(os.environ.get("FAKE_STRETCH_RUNSTOP", "")), "voltage": 12.5}
+
+
 class Robot:
     """The fake of stretch_body.robot.Robot."""
 
@@ -103,7 +112,7 @@ class Robot:
         self.end_of_arm = FakeChain(
             wrist_yaw=(-1.4, 4.5), wrist_pitch=(-1.57, 0.45), wrist_roll=(-2.9, 2.9), stretch_gripper=(-100, 200)
         )
-        self.pimu = SimpleNamespace(hw_valid=True, status={"runstop_event": False, "voltage": 12.5})
+        self.pimu = FakePimu()
         self.wacc = SimpleNamespace(hw_valid=True)
         self.collision = SimpleNamespace(stop=lambda: log(call="collision_stop"))
         self.homed = "lost" not in WORDS
