@@ -153,7 +153,7 @@ class _Problem:
             low = np.maximum(0.0, np.array(start) - width / 2)
         for _ in range(zooms):
             grid = [(d, t) for d in low[0] + width[0] * _STEPS for t in low[1] + width[1] * _STEPS]
-            best = min(grid, key=lambda p: self.cost(*p, keep))
+            best = min(grid, key=lambda p: self.cost(p[0], p[1], keep))
             width = width * 3 / _CELLS
             low = np.maximum(0.0, np.array(best) - width / 2)
         return float(best[0]), float(best[1])

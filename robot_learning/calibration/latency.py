@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, combinations_with_replacement
 
 import numpy as np
 
@@ -28,7 +29,8 @@ _WIDTH_PX = 48
 _BLUR_PX = 1.5
 _COMPONENTS = 12
 _BENDS = 8  # of the function of a motion along one path
-_ONE_PATH = 0.98  # share of the motion along its main direction, from which it is one path
+_NEARLY_ALL = 0.98  # share of the motion along its main directions that is enough
+_DEGREES = {2: 6, 3: 4}  # of the function of a motion along two or three directions
 _PARTS = 5
 _RIVAL = 0.1  # another minimum so near the best, as a share of the range, makes it ambiguous
 
@@ -158,11 +160,12 @@ def _check_curve(delays: np.ndarray, costs: np.ndarray, best: int) -> None:
 
 
 def _main_directions(motion: np.ndarray) -> np.ndarray:
-    """(M, up to 3) the motion along its main directions; only the first where it is all along one path."""
+    """(M, 1 to 3) the motion along as many of its main directions as nearly all of it needs."""
     away = motion - motion.mean(0)
     _, s, axes = np.linalg.svd(away, full_matrices=False)
     share = s**2 / max(float((s**2).sum()), 1e-12)
-    return away @ axes[: 1 if share[0] > _ONE_PATH else 3].T
+    needed = int(np.searchsorted(np.cumsum(share), _NEARLY_ALL)) + 1
+    return away @ axes[: min(3, needed)].T
 
 
 def _main_components(frames: np.ndarray) -> np.ndarray:
@@ -177,21 +180,18 @@ def _interpolated(path: np.ndarray, times: np.ndarray, at: np.ndarray) -> np.nda
 
 
 def _basis(x: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """Smooth functions of a place (n, d): a spline along one path, else polynomials up to the third degree."""
+    """Smooth functions of a place (n, d): a spline along one path, else polynomials."""
     low, high = path.min(0), path.max(0)
     u = 2 * (x - low) / (high - low) - 1
     if u.shape[1] == 1:
         powers = u ** np.arange(4)
         bends = np.linspace(-1, 1, _BENDS + 2)[1:-1]
         return np.hstack([powers, np.maximum(u - bends, 0) ** 3])
-    columns = [np.ones(len(u))]
-    d = u.shape[1]
-    for i in range(d):
-        columns.append(u[:, i])
-        for j in range(i, d):
-            columns.append(u[:, i] * u[:, j])
-            columns += [u[:, i] * u[:, j] * u[:, k] for k in range(j, d)]
-    return np.column_stack(columns)
+    directions = range(u.shape[1])
+    products = chain.from_iterable(
+        combinations_with_replacement(directions, n) for n in range(_DEGREES[u.shape[1]] + 1)
+    )
+    return np.column_stack([u[:, list(p)].prod(axis=1) for p in products])
 
 
 def _minimum(f, start: float) -> float:  # type: ignore[no-untyped-def]

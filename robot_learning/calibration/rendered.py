@@ -37,7 +37,7 @@ class BoardScene:
 
     def __init__(
         self, board: BoardConfig, mount: Mount, seed: int, width_px: int = 640, height_px: int = 480,
-        fovy_deg: float = 45.0,
+        fovy_deg: float = 45.0, fine: bool = True,
     ) -> None:  # fmt: skip
         self.board, self.mount, self.size = board, mount, (width_px, height_px)
         self._rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ class BoardScene:
         self.place(HOME)
         self.camera_pose = self._true_camera()
         self.board_pose = self._true_board()
-        self._renderer = Renderer(self, width_px, height_px, fine=True)
+        self._renderer = Renderer(self, width_px, height_px, fine)
         self.detector = Detector(board)
 
     def close(self) -> None:

@@ -71,22 +71,32 @@ def write_calibration(name_or_path: str | Path, calibration: CalibrationConfig) 
         UserError: it can't be written.
     """
     path = rig_path(name_or_path).resolve()  # a link stays a link
-    before = load_rig(path)
+    load_rig(path)  # a file that is wrong already is told as such
     raw = path.read_bytes()
     text = raw.decode()
     new = replaced(text, calibration)
-    content = yaml.safe_load(new)
-    old = yaml.safe_load(text)
-    if {k: v for k, v in content.items() if k != _KEY} != {k: v for k, v in old.items() if k != _KEY}:
-        raise ConfigError(f"{path}: its section '{_KEY}' can't be told from the rest; put it in by hand: {new[-400:]}")
+    if (content := _same_but_for_it(new, text)) is None:
+        raise ConfigError(
+            f"{path}: its section '{_KEY}' can't be told from the rest, as keys don't begin lines; put this in by "
+            f"hand:\n{section(calibration)}"
+        )
     parse_rig(content, str(path))
-    assert before.name == content["name"]
     copy = _copy_of(path)
     write_bytes(copy, raw)
     mode = path.stat().st_mode
     write_bytes(path, new.encode())
     path.chmod(mode)
     return path, copy
+
+
+def _same_but_for_it(new: str, old: str) -> dict[str, Any] | None:
+    """What the new text says, if but for the calibration it is what the old one says."""
+    try:
+        content, before = yaml.safe_load(new), yaml.safe_load(old)
+        rest = [{k: v for k, v in c.items() if k != _KEY} for c in (content, before)]
+    except (yaml.YAMLError, AttributeError):
+        return None
+    return content if rest[0] == rest[1] else None
 
 
 def _copy_of(path: Path) -> Path:

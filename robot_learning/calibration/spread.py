@@ -81,7 +81,6 @@ def spread_of(tools: Sequence[np.ndarray]) -> Spread:
     deviations[: len(s)] = s / np.sqrt(len(T))
     weak = _NAMES[int(np.argmax(np.abs(axes[1])))] if deviations[0] > 1e-6 else "x"
     box = T[:, :3, 3].max(0) - T[:, :3, 3].min(0)
-    return Spread(
-        len(T), float(np.degrees(np.arccos(np.clip(cosine.min(), -1, 1)))),
-        tuple(float(d) for d in deviations), weak, float(np.linalg.norm(box)),
-    )  # fmt: skip
+    turn = float(np.degrees(np.arccos(np.clip(cosine.min(), -1, 1))))
+    first, second, third = deviations.tolist()
+    return Spread(len(T), turn, (first, second, third), weak, float(np.linalg.norm(box)))

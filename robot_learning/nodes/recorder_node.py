@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from robot_learning.nodes import declarations, messages
 from robot_learning.nodes.base import STEADY, StationNode, run
 from robot_learning.nodes.intake import Intake
 from robot_learning.provenance import provenance
-from robot_learning.rig import rig_path
+from robot_learning.rig import load_rig, rig_path
 from robot_learning.sim.station import object_streams, station_contract, task_text
 from robot_learning.topics import topics
 
@@ -56,6 +57,8 @@ class RecorderNode(StationNode):
             round(recording.disk_reserve_gb * 1e9),
         )
         self._origin = provenance()
+        for sentence in self.rig.calibration.stale(datetime.now(UTC)) if self.rig.calibration else ():
+            self.get_logger().warning(sentence)
         self._sources = topics(self.rig, object_streams(self.rig))
         self._intake = Intake(
             self,
@@ -165,11 +168,13 @@ class RecorderNode(StationNode):
 
     def _provenance(self) -> dict[str, Any]:
         rig = rig_path(self.param("rig")).read_text()
+        calibration = load_rig(self.param("rig")).calibration  # as it is now: it may be newer than this process
         publishers = self._intake.publishers()
         return {
             **self._origin,
             "node": self.get_fully_qualified_name(),
             "ros": {"distribution": os.environ.get("ROS_DISTRO", ""), "rmw": get_rmw_implementation_identifier()},
+            "calibration": calibration.to_json() if calibration else None,
             "rig": {"name": self.rig.name, "sha256": hashlib.sha256(rig.encode()).hexdigest(), "file": rig},
             "topics": {
                 stream: {**self._sources[stream].model_dump(mode="json"), "published_by": publishers[stream]}

@@ -202,6 +202,10 @@ class CalibrationConfig(Frozen):
                 found[key] = record
         return found
 
+    def to_json(self) -> dict[str, Any]:
+        """As an episode's metadata has it."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     def stale(self, now: datetime) -> list[str]:
         """A sentence for each result that is older than `max_age_days`, or from the future."""
         told = []

@@ -98,6 +98,9 @@ class Demonstrator:
         """
         job, recorder = self._job, self._recorder
         about = {**job.provenance, "env": job.env, "seed": seed, "cameras": job.cameras}
+        rig = getattr(self._env, "rig", None)  # benchmark environments have none
+        if rig is not None and rig.calibration is not None:
+            about["calibration"] = rig.calibration.to_json()
         id = recorder.start(self._env.task, job.operator, about, absent_streams=self._absent)
         tapped = _Tapped(self._env, recorder, stop)
         try:
