@@ -29,13 +29,16 @@ class StretchKinematics(Kinematics):
 
 
 class MujocoStretch(MujocoRobot):
-    """A `Robot` with a base that drives: the tool's pose is in the frame of the base, wherever that is."""
+    """A `Robot` with a base that drives: the tool's pose is in the frame of the base, wherever that is.
+
+    Where the rig says `base: false`, the base stands and its state is not told.
+    """
 
     kinematics_type = StretchKinematics
     damping_s = DAMPING_S
 
     def __init__(self, rig: Rig, world: World) -> None:
-        self._base = Base(world, CONTROL_RATE_HZ)
+        self._base, self._tells_base = Base(world, CONTROL_RATE_HZ), rig.robot.base
         self._base_frame = world.model.body("base").id
         super().__init__(rig, world)
         world.every(CONTROL_RATE_HZ, self._base.drive)
@@ -68,8 +71,8 @@ class MujocoStretch(MujocoRobot):
             super()._measure(now_ns),
             ee_position=rotation.T @ (data.site_xpos[tool] - position),
             ee_orientation=orientation if orientation[0] >= 0 else -orientation,
-            base_pose=self._base.pose,
-            base_velocity=self._base.velocity,
+            base_pose=self._base.pose if self._tells_base else None,
+            base_velocity=self._base.velocity if self._tells_base else None,
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from robot_learning.clock import NS_PER_S, FakeClock
 from robot_learning.drivers.gate import Gate
-from robot_learning.drivers.interfaces import JointTarget
+from robot_learning.drivers.interfaces import EeTarget, JointTarget
 from robot_learning.drivers.mujoco.stretch import JOINT_NAMES, scene_xml
 from robot_learning.drivers.mujoco.stretch_base import ACCELERATION_MAX
 from robot_learning.drivers.mujoco.stretch_robot import MujocoStretch, RealTimeStretch, StretchKinematics
@@ -16,7 +16,7 @@ from robot_learning.drivers.mujoco.world import World
 from robot_learning.drivers.robots import make_kinematics, make_robot
 from robot_learning.errors import SafetyError, UnknownName
 from robot_learning.rig import load_rig
-from robot_learning.rotation import rotation_distance
+from robot_learning.rotation import matrix_to_rotation_6d, rotation_distance
 
 RIG = load_rig("stretch_sim")
 HOME = np.array(RIG.robot.home_joint_position)
@@ -191,6 +191,22 @@ def test_a_stop_brakes_joints_and_base_and_both_hold(bench):
     bench.wait(1.0)
     np.testing.assert_allclose(bench.robot.observe().joint_position, state.joint_position, atol=1e-3)
     np.testing.assert_allclose(bench.robot.observe().base_pose, state.base_pose, atol=1e-3)
+
+
+def test_a_rig_whose_base_stands_takes_the_tools_pose():
+    changes = {"base": False, "command": "ee_target"}
+    limits = RIG.limits.model_copy(update={"base": None})
+    rig = RIG.model_copy(update={"robot": RIG.robot.model_copy(update=changes), "limits": limits})
+    bench = Bench(rig)
+    state = bench.robot.observe()
+    assert state.base_pose is None
+    goal, rotation = bench.robot.kinematics.forward(HOME + np.array([0.04, 0.06, 0, 0, 0, 0, 0]))
+    for share in np.linspace(0, 1, 25):
+        position = (1 - share) * state.ee_position + share * goal
+        bench.gate.command(EeTarget(bench.world.now_ns(), position, matrix_to_rotation_6d(rotation), 0.09))
+        bench.wait(PERIOD_S)
+    np.testing.assert_allclose(bench.robot.observe().ee_position, goal, atol=4e-3)
+    np.testing.assert_allclose(bench.world.data.body("base").xpos, 0, atol=1e-3)
 
 
 def test_a_target_that_did_not_pass_the_gate_is_refused(bench):
