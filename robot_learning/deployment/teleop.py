@@ -82,7 +82,7 @@ class Teleop:
             raise ConfigError(why_not)
         self._course = Course(rig, kinematics)
         self._begun, self._armed, self._was_held, self._caught = False, False, False, False
-        self._moving_ns, self._closed = 0, 0.0
+        self._moving_ns, self._closed, self._approaches = 0, 0.0, False
         self._note = ""
 
     @property
@@ -127,18 +127,21 @@ class Teleop:
         if not self._begun:
             return self._motion(None, hands.dead_man)
         commanding = hands.dead_man and self._armed
-        self._course.accelerate(hands if commanding else Hands(), self.mode, self.joint, self.speed_scale)
+        self._notice_others(state, now, moving=commanding and bool(hands.motions), taken="take_over" in hands.words)
+        if self._approaches:
+            self._course.approach(state, self.mode)
+        else:
+            self._course.accelerate(hands if commanding else Hands(), self.mode, self.joint, self.speed_scale)
         self._course.advance(state, self.mode)
         if hands.closed is not None:
             self._follow_trigger(hands.closed, commanding)
-        self._notice_others(state, now)
         return self._motion(self._course.target(now, self.mode, self._width), hands.dead_man)
 
     # Inside
 
     def _begin(self, state: RobotState) -> None:
         """Where the robot is, at rest."""
-        self._begun, self._caught = True, False
+        self._begun, self._caught, self._approaches = True, False, False
         self._course.begin(state)
         self._width = float(state.gripper_width[0])
         self._moving_ns = self._clock.now_ns()
@@ -207,13 +210,23 @@ class Teleop:
             )
         return ""
 
-    def _notice_others(self, state: RobotState, now: int) -> None:
-        """At rest, a robot far from where it was told to be was moved by somebody else: hold it where it is."""
-        if not self._course.rests:
-            self._moving_ns = now
-        if now - self._moving_ns >= _SETTLE_S * NS_PER_S and self._course.elsewhere(state, self.mode):
+    def _notice_others(self, state: RobotState, now: int, moving: bool, taken: bool) -> None:
+        """At rest, a robot that is not where it was told to be is held where it is.
+
+        One that was moved by others at once; one that something keeps away, such as what it was pressed against, by
+        approaching it: a jump would break the gate's limits.
+        """
+        rests = self._course.rests and not moving
+        if taken or (rests and self._course.out_of_reach(state, self.mode)):
             self._course.begin(state)
+            rests = False
+        if not rests:
             self._moving_ns = now
+        settled = now - self._moving_ns >= _SETTLE_S * NS_PER_S
+        if settled and self._course.elsewhere(state, self.mode):
+            self._approaches = True
+        elif moving or taken or rests:
+            self._approaches = False
 
     def _motion(self, target: Target | None, dead_man: bool) -> Motion:
         note, self._note = self._note, ""

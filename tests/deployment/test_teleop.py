@@ -161,6 +161,43 @@ def test_the_target_stays_within_the_workspace_and_comes_back_at_once():
     assert f.targets[-1].position[2] < top - 0.01
 
 
+def accelerations(targets):
+    """Of the tool's targets, (N, 3) [m/s2]."""
+    return np.diff([t.position for t in targets], n=2, axis=0) / T**2
+
+
+def test_what_keeps_the_tool_away_is_no_longer_pressed_once_the_hands_rest_within_the_limits():
+    f = Follower(lag=0.0)
+    f.tick()
+    f.tick(2, -1.0, count=100)
+    assert f.targets[-1].position[2] < f.state.ee_position[2] - 0.05
+    f.tick(held=False, count=200)
+    np.testing.assert_allclose(f.targets[-1].position, f.state.ee_position, atol=0.003)
+    assert np.abs(accelerations(f.targets)).max() <= f.rig.limits.ee_acceleration_max_m_s2
+
+
+@pytest.mark.parametrize("frame", ["base", "tool"])
+def test_it_brakes_before_the_wall_of_the_workspace(frame):
+    f = Follower(frame=frame)
+    f.tick()
+    f.tick(2, -1.0 if frame == "tool" else 1.0, count=400)  # the Panda's tool points down
+    f.tick(1, count=400)
+    assert f.targets[-1].position[2] == pytest.approx(f.rig.limits.workspace_max_m[2])
+    assert np.abs(accelerations(f.targets)).max() <= f.rig.limits.ee_acceleration_max_m_s2
+
+
+@pytest.mark.parametrize(("motion", "sign"), [(0, 1), (1, -1), (2, -1)])
+def test_in_the_tools_frame_axes_are_those_of_the_tool_which_points_down(motion, sign):
+    f = Follower(frame="tool")
+    f.tick()
+    begin = f.state.ee_position
+    told = f.tick(motion, count=20)
+    moved = f.targets[-1].position - begin
+    assert moved[motion] * sign > 0.02
+    np.testing.assert_allclose(np.delete(moved, motion), 0, atol=2e-3)
+    np.testing.assert_allclose(told.linear, sign * LINEAR * np.eye(3)[motion], atol=2e-3)
+
+
 def test_the_gripper_toggles():
     f = Follower()
     f.tick()
