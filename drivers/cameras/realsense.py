@@ -16,7 +16,7 @@ from robot_learning.drivers.cameras import realsense_device as devices
 from robot_learning.drivers.cameras import realsense_options
 from robot_learning.drivers.cameras.pairing import Pairing
 from robot_learning.drivers.cameras.realsense_depth import DepthChain
-from robot_learning.drivers.cameras.realsense_lens import lens_of, lens_text
+from robot_learning.drivers.cameras.realsense_lens import align_ignores_bend, bend, lens_of, lens_text
 from robot_learning.drivers.cameras.stamps import DeviceTime, FrameCount
 from robot_learning.drivers.interfaces import CameraFrame, CameraLost, Lens
 from robot_learning.errors import ConfigError, UserError
@@ -44,6 +44,7 @@ class RealSenseCamera:
         self._time, self._count, self._depth_count = DeviceTime(), FrameCount(), FrameCount()
         self._unpaired = 0
         self._domain = ""
+        self._bend_unknown = False
         self._lenses: dict[str, Lens] = {}
         self._found: devices.Found | None = None
 
@@ -97,19 +98,22 @@ class RealSenseCamera:
         self._found = devices.about(self._device)
         self._playback = self._device.as_playback() if config.file else None
         self._swap = formats[0] == rs.format.bgr8
-        self._describe(profile)
+        colour = profile.get_stream(rs.stream.color).as_video_stream_profile()
+        self._describe(profile, colour)
         others = [_depth] if config.depth else []
         others += [partial(_infrared, index=index) for index in (1, 2)] if config.infrared else []
         self._pairing, self._others = Pairing(self._period_ms, others), others
         self._ready: deque[tuple[Any, int]] = deque()
-        self._chain = DepthChain(config.filters, config.align) if config.depth else None
+        ignored = align_ignores_bend(colour) if config.depth and config.align else False
+        table = bend(self._lenses["color"]) if ignored else None
+        self._chain = DepthChain(config.filters, config.align, table) if config.depth else None
+        self._bend_unknown = ignored is None
         for part in (self._time, self._count, self._depth_count):
             part.restart()
         self._patience_s = _FIRST_S
 
-    def _describe(self, profile: Any) -> None:
+    def _describe(self, profile: Any, colour: Any) -> None:
         rs, config = self._rs, self._config
-        colour = profile.get_stream(rs.stream.color).as_video_stream_profile()
         streams = {"color": colour}
         if config.depth:
             streams["depth"] = profile.get_stream(rs.stream.depth).as_video_stream_profile()
@@ -232,6 +236,10 @@ class RealSenseCamera:
         warnings = [devices.usb_warning(found)] if self._playback is None else []
         if self._domain == "system_time":
             warnings.append("stamped when frames came, not when they were taken: see docs/hardware/realsense.md, Time")
+        if self._bend_unknown:
+            warnings.append(
+                "whether librealsense aligns depth with this bent lens exactly is not known on this machine"
+            )
         if warning := "; ".join(w for w in warnings if w):
             values["warning"] = warning
         return values

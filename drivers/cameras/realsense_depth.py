@@ -20,9 +20,10 @@ class DepthChain:
 
     Args:
         align: to the colour image.
+        bend: what librealsense's alignment leaves out, as `realsense_lens.bend` makes it; None: nothing.
     """
 
-    def __init__(self, filters: FiltersConfig, align: bool) -> None:
+    def __init__(self, filters: FiltersConfig, align: bool, bend: np.ndarray | None = None) -> None:
         rs = library()
         option = rs.option
         self._blocks: list[Any] = []
@@ -49,6 +50,7 @@ class DepthChain:
             self._add(rs.hole_filling_filter(_HOLES[filters.hole_filling]))
         if align:
             self._add(rs.align(rs.stream.color))
+        self._bend = bend
         self._scale: tuple[float, np.ndarray] | None = None
 
     def __call__(self, frameset: Any) -> np.ndarray:
@@ -56,7 +58,8 @@ class DepthChain:
         for block in self._blocks:
             frameset = block.process(frameset).as_frameset()
         depth = frameset.get_depth_frame()
-        return self.millimetres(np.asanyarray(depth.get_data()), depth.get_units())
+        found = self.millimetres(np.asanyarray(depth.get_data()), depth.get_units())
+        return found if self._bend is None else np.append(found, np.uint16(0))[self._bend]
 
     def millimetres(self, raw: np.ndarray, unit_m: float) -> np.ndarray:
         """Depth [mm] of raw values in a device's unit; 0 where there is none, or too much for 16 bits (65.5 m)."""

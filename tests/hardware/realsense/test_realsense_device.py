@@ -244,7 +244,7 @@ def test_the_doctor_says_what_is_missing_and_what_to_do(recordings):
 def test_the_synthetic_camera_is_a_command(tmp_path, capsys):
     path = str(tmp_path / "out.db3")
     assert main([path, "--seconds", "0.2", "--width", "64", "--height", "48", "--rate", "15"]) == 0
-    camera = camera_of(path, SystemClock(), rate_hz=15, depth=True)
+    camera = camera_of(path, SystemClock(), rate_hz=15, depth=True, loop=True)
     camera.connect()
     assert camera.read().depth.shape == (48, 64)
     camera.disconnect()

@@ -72,7 +72,7 @@ def test_a_stamp_is_that_of_mid_exposure_where_the_device_tells_it(tmp_path):
     make_recording(tmp_path / "b.db3", 0.2, exposure_ms=7.0)
     stamps = []
     for name in ("a", "b"):
-        camera = camera_of(tmp_path / f"{name}.db3", FakeClock(NS_PER_S))
+        camera = camera_of(tmp_path / f"{name}.db3", FakeClock(NS_PER_S), loop=True)
         camera.connect()
         stamps.append(camera.read().stamp_ns)
         camera.disconnect()
@@ -136,7 +136,7 @@ def test_several_cameras_run_in_one_process(tmp_path):
 
 
 def test_a_camera_can_be_connected_and_released_many_times(holes):
-    camera = camera_of(holes, SystemClock(), depth=True)
+    camera = camera_of(holes, SystemClock(), depth=True, loop=True)
     for _ in range(5):
         camera.connect()
         assert camera.read().depth is not None
