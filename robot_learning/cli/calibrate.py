@@ -288,7 +288,8 @@ def _camera(
     for sentence in found.rejected:
         print(f"left out: {sentence}")
     record = results.camera_pose(found, board, about(source_of(recorded)))
-    pictures = [picture for view, picture in zip(views.views, views.pictures, strict=True) if view in found.views]
+    kept = {view.name for view in found.views}
+    pictures = [p for view, p in zip(views.views, views.pictures, strict=True) if view.name in kept]
     blocks = report.camera_blocks(found, record, views.unused, pictures)
     page = report.write(output, loaded, f"Pose of {camera}", record, blocks)
     return _finish(rig, loaded, record, camera, page, dry_run)

@@ -355,4 +355,37 @@ LIVE = Node(
     ),
 )  # fmt: skip
 
-NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY, ROLLOUT, LIVE)
+CALIBRATE = Node(
+    "calibrate", "calibrate_node",
+    "Guides through the poses of a camera's calibration, and writes the result to the rig file. It commands nothing.",
+    (
+        *COMMON,
+        Parameter("kind", "hand_eye", "hand_eye: camera on the hand, board that stands; camera: the other way round",
+                  choices=("hand_eye", "camera")),
+        Parameter("camera", "", "which of the rig's cameras"),
+        Parameter("squares_x", 7, "squares of the board across", 3, 30),
+        Parameter("squares_y", 5, "and down", 3, 30),
+        Parameter("square_m", 0.035, "side of a square, as measured on the print", 0.001, 1.0),
+        Parameter("marker_m", 0.026, "side of the marker in it", 0.001, 1.0),
+        Parameter("dictionary", "DICT_4X4_50", "the markers' dictionary"),
+        Parameter("intrinsics", "found", "found: from the same pictures; camera_info: as the camera tells them",
+                  choices=("found", "camera_info"), changeable=True),
+        Parameter("output", "outputs/calibration", "folder of the report"),
+    ),
+    (
+        Topic("~/status", "diagnostic_msgs/DiagnosticStatus", "latched", "poses so far, their spread, what is missing"),
+        DIAGNOSTICS,
+    ),
+    (
+        Topic("{stream}", "as the rig says", "as the rig says", "the camera and the tool's measured pose"),
+        Topic("{camera}/color/camera_info", "sensor_msgs/CameraInfo", "sensor", "intrinsics"),
+    ),
+    (
+        Service("~/collect", "std_srvs/Trigger", "take this pose; refused while the tool moves or no board is seen"),
+        Service("~/undo", "std_srvs/Trigger", "throw the last pose away"),
+        Service("~/solve", "std_srvs/Trigger", "where the camera is; refused, by name, where the poses can't tell"),
+        Service("~/write", "std_srvs/Trigger", "put the result into the rig file"),
+    ),
+)  # fmt: skip
+
+NODES = (ROBOT, SIM, CAMERA, TELEOP, RECORDER, POLICY, REPLAY, ROLLOUT, LIVE, CALIBRATE)
