@@ -10,7 +10,11 @@ from robot_learning.drivers.teleop.hands import Hands, Reading, shape
 from robot_learning.errors import ConfigError, closest, unknown_name
 from robot_learning.rig_parts.teleop import DeviceConfig, Source, TeleopConfig
 
-_NAMES = {"x": "forward", "y": "left", "z": "up", "base_forward": "base", "base_turn": "turn"}  # on a screen
+# On a screen, where an axis is positive, and where it is so with a minus sign.
+_NAMES = {
+    "x": ("forward", "back"), "y": ("left", "right"), "z": ("up", "down"), "yaw": ("turn left", "turn right"),
+    "base_forward": ("drive", "drive back"), "base_turn": ("turn left", "turn right"),
+}  # fmt: skip
 
 
 class Mapping:
@@ -80,9 +84,9 @@ class Mapping:
         return Hands(motions, dead_man, words, reading.axes.get(self._device.gripper, 0.0) if follows else None)
 
     def moved(self, motions: Collection[str]) -> dict[str, str]:
-        """Axis: what it moves, of these motions."""
+        """Axis: what its positive direction moves, of these motions."""
         return {
-            source.axis: _NAMES.get(motion, motion)
+            source.axis: _NAMES.get(motion, (motion, f"-{motion}"))[source.scale < 0]
             for motion, source in self._sources.items()
             if motion in motions and source.axis
         }

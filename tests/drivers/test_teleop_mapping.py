@@ -188,3 +188,8 @@ def test_the_operator_is_told_what_does_what(device):
     assert "x " in told
     if device != "web":
         assert "stop" in told
+
+
+def test_a_screen_is_told_what_each_axis_moves_in_the_direction_in_which_it_is_positive():
+    told = Mapping(TeleopConfig(), "web").moved(("x", "y", "z", "roll"))
+    assert told == {"left_y": "forward", "left_x": "right", "right_y": "up", "right_slider": "roll"}
