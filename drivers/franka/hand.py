@@ -15,14 +15,15 @@ _SAME_M = 0.002
 _FULL_M = 0.08  # tolerance of a grasp: an object of any width counts
 _RETRY_S = 1.0
 _NAP_S = 0.02
+_ABORT_S = 0.3
 
 
 class Hand:
     """Takes widths at any rate and makes the commands of them that the hand understands.
 
     The hand knows `move` to a width and `grasp` with a force, one at a time, and no stream. A width at the closed end
-    is a grasp, any other a move. A new wish waits until the running command has ended, except where it goes the other
-    way: then that one is stopped first.
+    is a grasp, any other a move. A new wish waits until the running command has ended, 0.8 s at most:
+    not every server of the protocol survives a command that is broken off, so that is for stops alone.
 
     Attributes:
         width_m: measured; 0 until it is known.
@@ -40,6 +41,7 @@ class Hand:
         self._wish: float | None = None
         self._told: float | None = None  # the last command's width
         self._running: Any = None
+        self._abandoned: list[Any] = []
         self._halt = threading.Event()
         self._homing = threading.Event()
         self._ending = threading.Event()
@@ -102,8 +104,8 @@ class Hand:
         if self._halt.is_set():
             self._halt.clear()
             if self._running is not None:
-                self._gripper.stop()
-                self._running = self._told = None
+                self._abort()
+                self._told = None
         if self._homing.is_set() and self._running is None:
             self._homing.clear()
             self._running, self._told = self._gripper.homing_async(), None
@@ -112,11 +114,16 @@ class Hand:
             self._heed(wish)
         time.sleep(_NAP_S)
 
+    def _abort(self) -> None:
+        """End the running command."""
+        self._gripper.stop()
+        if not self._running.wait(_ABORT_S):
+            self._abandoned.append(self._running)  # franky-sim never answers it, and freeing it would wait for that
+        self._running = None
+
     def _heed(self, wish: float) -> None:
         if self._running is not None:
-            if self._told is None or (wish - self.width_m) * (self._told - self.width_m) >= 0:
-                return
-            self._gripper.stop()
+            return
         speed = self._config.speed_m_s
         if wish <= self._closed_m:
             self._running = self._gripper.grasp_async(0.0, speed, self._config.force_n, _FULL_M, _FULL_M)

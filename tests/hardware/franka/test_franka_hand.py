@@ -66,12 +66,10 @@ def test_it_grasps_with_force_and_a_stop_does_not_let_go(simulator):
 
 def test_it_finds_out_how_wide_it_opens(simulator):
     with station_with() as station:
-        hold(station, 0.0, arrived=lambda w: w < 0.02)
-        station.helm.stop("stop")
-        station.recover()
-        station.states.clear()
+        hold(station, 0.0, until_s=2.5)
         station.robot.home_hand()
         until(lambda: station.robot.observe().gripper_width[0] > 0.07, "open fingers")
+        until(lambda: station.robot.observe().gripper_width[0] < 0.02, "fingers that are back")
     with station_with(homing_at_connect=True) as station:
         assert station.robot.fault == ""
 
@@ -81,3 +79,16 @@ def test_in_width_mode_it_goes_to_the_width(simulator):
         outcome, _ = hold(station, 0.04, arrived=lambda w: abs(w - 0.04) < 3e-3)
         assert outcome.executed.gripper_width == 0.04
         assert abs(station.robot.observe().gripper_width[0] - 0.04) < 3e-3
+
+
+def test_a_stop_in_the_midst_of_closing_stops_the_fingers(simulator):
+    with station_with() as station:
+        hold(station, 0.08, until_s=2.5)
+        hold(station, 0.0, arrived=lambda w: w < 0.06)
+        station.helm.stop("stop")
+        time.sleep(1.0)
+        stopped = station.robot.observe().gripper_width[0]
+        time.sleep(0.5)
+        print(f"\nthe fingers stood at {1000 * stopped:.0f} mm")
+        assert stopped > 0.01
+        assert abs(station.robot.observe().gripper_width[0] - stopped) < 1e-3
