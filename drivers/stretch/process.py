@@ -90,7 +90,7 @@ class ProcessBody:
         os.set_blocking(self._process.stdin.fileno(), False)  # a worker that hangs must not hold up a stop
         self._readers = [
             threading.Thread(target=target, args=(self._process,), name=name, daemon=True)
-            for name, target in (("stretch", self._read), ("stretch-log", self._read_log))
+            for name, target in (("stretch", self._read), ("stretch-log", self._read_log), ("stretch-end", _sweep))
         ]
         for reader in self._readers:
             reader.start()
@@ -119,7 +119,6 @@ class ProcessBody:
                 self._take(json.loads(line))
                 self._news.notify_all()
         code = process.wait()
-        self._kill()
         with self._news:
             how = f"by signal {-code}" if code < 0 else f"with status {code}"
             last = " | ".join(list(self._written)[-_SHOWN_LINES:])
@@ -179,13 +178,12 @@ class ProcessBody:
         except BlockingIOError:
             self._fault = self._fault or "the process of Stretch's library takes no more orders"
         except (OSError, ValueError):
-            self._fault = self._fault or "the process of Stretch's library is gone"
+            return  # it is gone; `_read` tells how
 
     def _kill(self) -> None:
         """The process and what it started."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     # What the driver asks
 
@@ -242,6 +240,14 @@ class ProcessBody:
         for reader in self._readers:
             reader.join()
         self._process = None
+
+
+def _sweep(process: subprocess.Popen[bytes]) -> None:
+    """Where the worker ends, so does what it started: the library's collision process would hold our pipes for ever."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # not reaped yet, so that the number is still its own
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read_model(line: dict[str, Any]) -> BodyModel:

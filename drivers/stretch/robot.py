@@ -53,7 +53,7 @@ class StretchRobot:
         self._joints = JointStream(rig)
         self._base = BaseDrive(rig.limits.base, self._config.base_timeout_s, 1 / rig.policy.rate_hz)
         self._width_range = (rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m)
-        self._width = 0.0
+        self._width = self._heading = 0.0
         self._counts: dict[str, int] = {}
         self._seen_ns = 0  # when something new was measured, by our clock
         self._status: BodyStatus | None = None
@@ -269,6 +269,9 @@ class StretchRobot:
         names = self._rig.robot.joint_names
         q = np.array([status.position[name] for name in names], dtype=np.float64)
         position, rotation = self._observers.forward(q)
+        base = status.base_pose.copy()
+        # The library's heading is between 0 and a full turn; ours goes on, for whoever reads between two states.
+        base[2] = self._heading = self._heading + (base[2] - self._heading + np.pi) % (2 * np.pi) - np.pi
         return RobotState(
             stamp_ns=status.stamp_ns,
             joint_position=q,
@@ -278,7 +281,7 @@ class StretchRobot:
             ee_orientation=matrix_to_quaternion(rotation),
             gripper_width=np.array([max(status.position[GRIPPER], 0.0)]),  # below zero it squeezes itself
             desired_position=self._joints.desired(),
-            base_pose=status.base_pose if self._rig.robot.base else None,
+            base_pose=base if self._rig.robot.base else None,
             base_velocity=status.base_velocity if self._rig.robot.base else None,
         )
 

@@ -323,6 +323,7 @@ def main() -> None:
     except SystemExit:
         why = "the library ended the process while it read its parameters"
     except Exception as failure:  # a driver that gets no answer is worse than one that gets any
+        traceback.print_exc()
         why = f"{type(failure).__name__}: {failure}"
     if stretch is None or session is None or why:
         os.write(out, json.dumps({"say": "failed", "why": why}).encode() + b"\n")

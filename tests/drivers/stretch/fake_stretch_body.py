@@ -30,7 +30,7 @@ class FakeStretchBody:
         self.velocity = dict.fromkeys(SPANS, 0.0)
         self.goals, self.base, self.contact_count = {}, np.zeros(2), {"joint_lift": 0, "wrist_extension": 0}
         self.pending, self.pending_base = {}, None
-        self.collisions = ()
+        self.collisions, self.heading = (), 0.0
         self.moves, self.base_told, self.pushes, self.ignored = [], [], 0, []
         self.time_s, self.status_ns = clock.now_ns() / NS_PER_S, -1
 
@@ -78,7 +78,7 @@ class FakeStretchBody:
             self.status_ns = now
             self.measured = (dict(self.position), dict(self.velocity))
         return BodyStatus(
-            self.status_ns, *self.measured, np.zeros(3), self.base.copy(), runstop=self.runstop,
+            self.status_ns, *self.measured, np.array([0.0, 0.0, self.heading]), self.base.copy(), runstop=self.runstop,
             contact_count=dict(self.contact_count), battery_v=12.4, busy=self.busy, fault=self.fault,
             collisions=self.collisions,
         )  # fmt: skip

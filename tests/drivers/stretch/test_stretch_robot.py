@@ -329,6 +329,16 @@ def test_states_are_said_once_each_with_their_own_stamp(station):
     assert state.base_velocity.shape == (2,)
 
 
+def test_a_heading_that_passes_a_full_turn_goes_on(station):
+    headings = []
+    for heading in (2.0, 4.0, 6.0, 0.5, 3.0, 5.5, 0.2, 5.8, 3.5):
+        station.body.heading = heading
+        station.wait(1 / RATE)
+        headings.append(station.robot.observe().base_pose[2])
+    turns = np.array([0, 0, 0, 1, 1, 1, 2, 1, 1])
+    np.testing.assert_allclose(headings, np.array([2.0, 4.0, 6.0, 0.5, 3.0, 5.5, 0.2, 5.8, 3.5]) + 2 * np.pi * turns)
+
+
 def test_behind_the_gate_the_driver_goes_home_and_the_watchdog_stops_it(station):
     helm = Helm(station.robot, station.rig, station.clock)
     station.body.position |= {"wrist_extension": 0.3, "joint_wrist_yaw": 1.0}

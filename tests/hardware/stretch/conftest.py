@@ -1,8 +1,10 @@
 """Hello Robot's genuine library, in its own environment, with a fleet folder as a robot has one."""
 
+import fcntl
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,14 @@ def library(stretch_python):
     if found.returncode:
         pytest.skip(f"{stretch_python} has no stretch_body: make hardware")
     return Path(json.loads(found.stdout))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The library's lock is one per machine, and it waits a second for it: one file of tests at a time."""
+    with open(Path(tempfile.gettempdir()) / "robot_learning_stretch_body_tests", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from robot_learning.drivers.stretch.process import ProcessBody, _read_model
 from robot_learning.drivers.stretch.robot import StretchRobot
 from robot_learning.errors import ConfigError, UserError
 
+pytestmark = pytest.mark.usefixtures("alone")
 MODEL = """
 import json
 import stretch_body.robot, worker
