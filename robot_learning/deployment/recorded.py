@@ -103,6 +103,7 @@ def densified(actions: Track, rig: Rig, speed: float) -> Track:
 
     Each recorded target is there at its time; between them, where a slower replay or a pause needs it, the motion is
     filled in: the tool along the straight line and the shorter turn. The gripper changes where it was recorded to.
+    A base goes as much slower as the replay does, so that it gets as far.
     """
     period = 1 / rig.policy.rate_hz
     times = actions.times_s / speed
@@ -113,12 +114,16 @@ def densified(actions: Track, rig: Rig, speed: float) -> Track:
             out_times.append(float(times[i - 1] + (times[i] - times[i - 1]) * k / parts))
             between = _between(actions.values[i - 1], actions.values[i], k / parts, rig)
             out_values.append(actions.values[i] if k == parts else between)
-    return Track(np.array(out_times), np.array(out_values))
+    values = np.array(out_values)
+    if rig.robot.base:
+        values[:, -2:] *= speed
+    return Track(np.array(out_times), values)
 
 
 def _between(a: np.ndarray, b: np.ndarray, share: float, rig: Rig) -> np.ndarray:
     middle = a + share * (b - a)
-    middle[-1] = a[-1]
+    gripper = 9 if rig.robot.command == "ee_target" else rig.robot.joints
+    middle[gripper] = a[gripper]
     if rig.robot.command == "ee_target":
         A, B = rotation_6d_to_matrix(a[3:9]), rotation_6d_to_matrix(b[3:9])
         middle[3:9] = matrix_to_rotation_6d(rotation_vector_to_matrix(share * matrix_to_rotation_vector(B @ A.T)) @ A)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -131,6 +131,8 @@ class Replay(Scripted):
         state = self.measured.state
         assert state is not None
         start = measured(self._rig.robot.command, state, now)
+        if isinstance(start, JointTarget):
+            start = replace(start, base_velocity=self._standing())
         goal = self._first_pose(now)
         limits = _slower(self._rig.limits)
         motion: Motion
@@ -157,7 +159,8 @@ class Replay(Scripted):
         recorded, zero = self._recorded, np.zeros(1)
         values = recorded.actions.values[0]
         if self._rig.robot.command == "joint_target":
-            return JointTarget(now, recorded.joints.at(zero)[0], float(values[self._rig.robot.joints]))
+            width = float(values[self._rig.robot.joints])
+            return JointTarget(now, recorded.joints.at(zero)[0], width, self._standing())
         rotation = matrix_to_rotation_6d(quaternion_to_matrix(recorded.orientation.at(zero, spherical=True)[0]))
         return EeTarget(now, recorded.position.at(zero)[0], rotation, float(values[-1]))
 
@@ -184,10 +187,18 @@ class Replay(Scripted):
                 self._send(values[next], self._clock.now_ns())
                 self.sent = next + 1
             elif elapsed - held_s >= period:  # at rest, until it has come to rest
-                self._send(values[-1], self._clock.now_ns())
+                self._send(self._at_rest(values[-1]), self._clock.now_ns())
                 held_s = elapsed
             yield True
         self.ended, self.phase = "done", "finished"
+
+    def _standing(self) -> np.ndarray | None:
+        """The velocity (2,) of a base that stands; None without one."""
+        return np.zeros(2) if self._rig.robot.base else None
+
+    def _at_rest(self, values: np.ndarray) -> np.ndarray:
+        """An action (Da,) to hold: with its base at rest."""
+        return np.append(values[:-2], np.zeros(2)) if self._rig.robot.base else values
 
     def _hindered(self) -> bool:
         if self.stopped:
