@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     failed = False
     for finding in chain(examine(Path.cwd()), examine_rig(options.rig) if options.rig else ()):
         failed |= finding.mark == "FAIL"
-        print(f"{finding.mark:<5}{finding.what:<16}{finding.detail}", flush=True)
+        print(f"{finding.mark:<5}{finding.what:<20} {finding.detail}", flush=True)
         if finding.remedy:
-            print(f"{'':<21}-> {finding.remedy}", flush=True)
+            print(f"{'':<26}-> {finding.remedy}", flush=True)
     return 1 if failed else 0
