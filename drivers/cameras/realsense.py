@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import time
 from collections import deque
@@ -17,14 +18,14 @@ from robot_learning.drivers.cameras import realsense_options
 from robot_learning.drivers.cameras.pairing import Pairing
 from robot_learning.drivers.cameras.realsense_depth import DepthChain
 from robot_learning.drivers.cameras.realsense_lens import align_ignores_bend, bend, lens_of, lens_text
-from robot_learning.drivers.cameras.stamps import DeviceTime, FrameCount
+from robot_learning.drivers.cameras.stamps import DeviceTime, FrameCount, Rising
 from robot_learning.drivers.interfaces import CameraFrame, CameraLost, Lens
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.rig_parts.cameras import CameraConfig
 
 _QUEUED = 8  # framesets; a reader that is slower loses the oldest, which leaves holes in the frame numbers
 _POLL_MS = 100
-_FIRST_S, _SILENT_S = 8.0, 2.0  # the first frame waits for the sensors to start
+_FIRST_S, _SILENT_S = 5.0, 2.0  # the first frame waits for the sensors to start
 _NS_PER_MS = 1_000_000
 _PLAUSIBLE_MS = (-50.0, 2000.0)  # age of a frame whose stamp is in this computer's time
 _EXPOSURE_MS = 200.0  # longest way from mid-exposure to the device's stamp that is believed
@@ -42,7 +43,7 @@ class RealSenseCamera:
         self._pipeline: Any = None
         self._chain: DepthChain | None = None
         self._time, self._count, self._depth_count = DeviceTime(), FrameCount(), FrameCount()
-        self._unpaired = 0
+        self._rising, self._unpaired = Rising(), 0
         self._domain = ""
         self._bend_unknown = False
         self._lenses: dict[str, Lens] = {}
@@ -63,7 +64,8 @@ class RealSenseCamera:
             self._open()
         except RuntimeError as error:
             self.disconnect()
-            raise self._explained(error) from None
+            where = f"the recording {self._config.file}" if self._config.file else "the device"
+            raise devices.explained(self.name, where, error) from None
         except UserError:
             self.disconnect()
             raise
@@ -95,6 +97,7 @@ class RealSenseCamera:
         queue = rs.frame_queue(_QUEUED)
         profile = pipeline.start(request, queue)
         self._pipeline, self._queue, self._device = pipeline, queue, profile.get_device()
+        atexit.register(self.disconnect)  # a pipeline that still runs as Python ends aborts the process
         self._found = devices.about(self._device)
         self._playback = self._device.as_playback() if config.file else None
         self._swap = formats[0] == rs.format.bgr8
@@ -126,6 +129,7 @@ class RealSenseCamera:
         """Stop the streams and release the device; harmless where it was unplugged."""
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is not None:
+            atexit.unregister(self.disconnect)
             with contextlib.suppress(RuntimeError):
                 pipeline.stop()
             # Frames and filters keep the device open.
@@ -139,6 +143,15 @@ class RealSenseCamera:
         """The next frame; blocks until there is one. Raises CameraLost where none comes any more."""
         if self._pipeline is None:
             raise CameraLost(f"the camera '{self.name}' is not connected.")
+        try:
+            frame = self._frame(*self._next())
+        except RuntimeError as error:
+            raise CameraLost(f"the camera '{self.name}' failed: {error}.") from None
+        self._patience_s = _SILENT_S
+        return frame
+
+    def _next(self) -> tuple[Any, int]:
+        """The next set of frames, and when its colour image came."""
         begun = time.monotonic()
         while not self._ready:
             came, frame = self._queue.try_wait_for_frame(_POLL_MS)
@@ -153,11 +166,7 @@ class RealSenseCamera:
                     )
             if not self._ready and time.monotonic() - begun > self._patience_s:
                 raise CameraLost(self._silence())
-        self._patience_s = _SILENT_S
-        try:
-            return self._frame(*self._ready.popleft())
-        except RuntimeError as error:
-            raise CameraLost(f"the camera '{self.name}' failed: {error}.") from None
+        return self._ready.popleft()
 
     def _frame(self, frameset: Any, arrived_ns: int) -> CameraFrame:
         colour = frameset.get_color_frame()
@@ -171,7 +180,7 @@ class RealSenseCamera:
         if self._config.infrared and all(self._pairing.belongs(frameset, other) for other in self._others[-2:]):
             infrared = np.stack([np.asanyarray(other(frameset).get_data()) for other in self._others[-2:]])
         pixels = np.asanyarray(colour.get_data())
-        stamp = self._stamp(colour, arrived_ns)
+        stamp = self._rising(self._stamp(colour, arrived_ns))
         return CameraFrame(
             stamp_ns=stamp,
             sequence=self._count.see(colour.get_frame_number()),
@@ -268,26 +277,6 @@ class RealSenseCamera:
             f"the camera '{self.name}', {found}, has given no frame for {self._patience_s:g} s; if it stays so, "
             "plug it into another USB 3 port, without a hub. A slave (sync) gives none without its master's cable."
         )
-
-    def _explained(self, error: RuntimeError) -> UserError:
-        """librealsense's own words, and what usually mends it."""
-        text = str(error)
-        advice = "see docs/hardware/realsense.md, Errors"
-        for word, remedy in _REMEDIES.items():
-            if word in text.lower():
-                advice = remedy
-        where = f"the recording {self._config.file}" if self._config.file else "the device"
-        return UserError(f"the camera '{self.name}': librealsense can't open {where}: {text}; {advice}.")
-
-
-_REMEDIES = {
-    "busy": "another program has it open: close the RealSense Viewer and other nodes",
-    "power state": "the udev rules are missing, or another program has it open: docs/hardware/realsense.md",
-    "permission": "install the udev rules and plug it in again: docs/hardware/realsense.md",
-    "resolve requests": "its streams don't go together at this rate and connection: lower the rate, or use USB 3",
-    "failed to open file": "it is no recording of librealsense",
-    "not a database": "it is no recording of librealsense",
-}
 
 
 def _depth(frameset: Any) -> Any:

@@ -164,3 +164,20 @@ def _offers(modes: list[Any]) -> str:
 def usb_warning(found: Found) -> str:
     """What a slow connection means; empty for a quick one."""
     return f"connected by USB {found.usb}: use a USB 3 port and cable" if _slow(found) else ""
+
+
+_REMEDIES = {
+    "busy": "another program has it open: close the RealSense Viewer and other nodes",
+    "power state": "the udev rules are missing, or another program has it open: docs/hardware/realsense.md",
+    "permission": "install the udev rules and plug it in again: docs/hardware/realsense.md",
+    "resolve requests": "its streams don't go together at this rate and connection: lower the rate, or use USB 3",
+    "failed to open file": "it is no recording of librealsense",
+    "not a database": "it is no recording of librealsense",
+}
+
+
+def explained(camera: str, where: str, error: RuntimeError) -> UserError:
+    """librealsense's own words about what it can't open, and what usually mends it."""
+    remedies = [remedy for word, remedy in _REMEDIES.items() if word in str(error).lower()]
+    advice = remedies[0] if remedies else "see docs/hardware/realsense.md, What each error means"
+    return UserError(f"the camera '{camera}': librealsense can't open {where}: {error}; {advice}.")

@@ -29,7 +29,7 @@ def apply(camera: str, config: CameraConfig, device: Any) -> None:
     rs = library()
     stereo, colour = sensor_of(device, rs.stream.depth), sensor_of(device, rs.stream.color)
     if stereo is not None:
-        depth = _Settings(camera, stereo, exposure_unit_us=1.0)
+        depth = Settings(camera, stereo, exposure_unit_us=1.0)
         if config.preset:
             depth.preset(config.preset)  # first, for it sets what follows
         depth.exposure("depth_exposure_us", config.depth_exposure_us)
@@ -40,7 +40,7 @@ def apply(camera: str, config: CameraConfig, device: Any) -> None:
             depth.number("sync", rs.option.inter_cam_sync_mode, _SYNC[config.sync])
     if colour is not None:
         is_stereo = bool(colour.is_depth_sensor())
-        settings = _Settings(camera, colour, exposure_unit_us=1.0 if is_stereo else _COLOUR_EXPOSURE_US)
+        settings = Settings(camera, colour, exposure_unit_us=1.0 if is_stereo else _COLOUR_EXPOSURE_US)
         settings.exposure("exposure_us", config.exposure_us)
         settings.number("gain", rs.option.gain, config.gain)
         settings.white_balance(config.white_balance_k)
@@ -49,7 +49,7 @@ def apply(camera: str, config: CameraConfig, device: Any) -> None:
             sensor.set_option(rs.option.global_time_enabled, float(config.timestamps == "global"))
 
 
-class _Settings:
+class Settings:
     """The settings of one sensor of a camera."""
 
     def __init__(self, camera: str, sensor: Any, exposure_unit_us: float) -> None:

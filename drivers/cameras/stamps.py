@@ -12,6 +12,22 @@ _NS_PER_MS = 1_000_000
 _WRAP_NS = 2**32 * 1_000  # a counter of microseconds in 32 bits, as RealSense devices have it: 71.6 minutes
 
 
+class Rising:
+    """Stamps that rise: one that is a little earlier than the last becomes the next instant after it.
+
+    One that is much earlier passes: then our own clock was set back, and so will all that follow be.
+    """
+
+    def __init__(self) -> None:
+        self._last_ns = 0
+
+    def __call__(self, stamp_ns: int) -> int:
+        if self._last_ns - _RESTART_NS < stamp_ns <= self._last_ns:
+            stamp_ns = self._last_ns + 1
+        self._last_ns = stamp_ns
+        return stamp_ns
+
+
 class DeviceTime:
     """Maps stamps of a device's own clock to ours.
 
@@ -21,11 +37,11 @@ class DeviceTime:
     """
 
     def __init__(self) -> None:
-        self._stamp_ns = 0
+        self._rising = Rising()
         self.restart()
 
     def restart(self) -> None:
-        """The device's clock began anew; stamps still never go back."""
+        """The device's clock began anew; stamps still do not go back."""
         self._last_ns: int | None = None
         self._turned_ns = 0
         self._offsets: deque[tuple[int, int]] = deque()  # arrival, offset; offsets rise from first to last
@@ -55,8 +71,7 @@ class DeviceTime:
         while self._offsets[0][0] < arrived_ns - _WINDOW_NS:
             self._offsets.popleft()
         # The first frames may all be late, and a better offset then moves stamps back.
-        self._stamp_ns = max(device_ns + self._offsets[0][1], self._stamp_ns + 1)
-        return self._stamp_ns
+        return self._rising(device_ns + self._offsets[0][1])
 
 
 class FrameCount:

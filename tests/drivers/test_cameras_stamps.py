@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from robot_learning.clock import NS_PER_S
-from robot_learning.drivers.cameras.stamps import DeviceTime, FrameCount
+from robot_learning.drivers.cameras.stamps import DeviceTime, FrameCount, Rising
 
 MS = 1_000_000
 PERIOD_MS = 1e3 / 30
@@ -62,6 +62,14 @@ def test_a_device_that_stood_still_is_not_stamped_in_the_past():
     device_ms = 50 + 60 * PERIOD_MS
     arrived = last + 30 * NS_PER_S
     assert time.map(device_ms, arrived) == arrived
+
+
+def test_stamps_rise_unless_our_own_clock_was_set_back():
+    rising = Rising()
+    start = 1000 * NS_PER_S
+    assert [rising(start + n) for n in (0, 30, 10, 50)] == [start, start + 30, start + 31, start + 50]
+    assert rising(start - 3600 * NS_PER_S) == start - 3600 * NS_PER_S
+    assert rising(start - 3600 * NS_PER_S + 30) == start - 3600 * NS_PER_S + 30
 
 
 def test_frame_numbers_are_one_count_with_the_devices_holes():

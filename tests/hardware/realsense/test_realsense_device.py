@@ -55,6 +55,12 @@ def test_what_the_device_does_not_offer_is_refused_with_what_it_does(recordings,
         camera.read()
 
 
+def test_a_device_on_usb_2_is_told_as_the_likely_reason(tmp_path):
+    make_recording(tmp_path / "slow.db3", 0.1, usb="2.1")
+    with pytest.raises(ConfigError, match=r"connected by USB 2.1, which offers less: use a USB 3 port"):
+        camera_of(tmp_path / "slow.db3", SystemClock(), rate_hz=90).connect()
+
+
 def test_a_file_that_is_no_recording_is_one_sentence(tmp_path):
     path = tmp_path / "text.db3"
     path.write_text("not a recording")
@@ -155,6 +161,38 @@ def test_settings_arrive_in_the_devices_own_units(adjustable):
 def test_settings_that_the_device_has_not_are_refused_with_what_it_allows(adjustable, keys, says):
     with pytest.raises(ConfigError, match=says):
         realsense_options.apply("front", section(**keys), adjustable.device)
+
+
+class FakePresets:
+    """A sensor with presets: librealsense's software sensors can't name the values of an option."""
+
+    NAMES = ("Custom", "Default", "Hand", "High Accuracy")
+
+    def __init__(self):
+        self.taken = None
+
+    def supports(self, option):
+        return option == rs.option.visual_preset
+
+    def get_option_range(self, option):
+        allowed = rs.option_range()
+        allowed.min, allowed.max, allowed.step = 0, len(self.NAMES), 1
+        return allowed
+
+    def get_option_value_description(self, option, value):
+        return self.NAMES[int(value)] if value < len(self.NAMES) else None
+
+    def set_option(self, option, value):
+        self.taken = value
+
+
+def test_presets_go_by_the_names_that_the_device_has():
+    sensor = FakePresets()
+    settings = realsense_options.Settings("front", sensor, 1.0)
+    settings.preset("high_accuracy")
+    assert sensor.taken == 3
+    with pytest.raises(ConfigError, match=r"no preset 'Hihg Accuracy'; did you mean 'High Accuracy'\? It has: Custom"):
+        settings.preset("Hihg Accuracy")
 
 
 def test_a_device_without_sync_refuses_to_be_a_slave():

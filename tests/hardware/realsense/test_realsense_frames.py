@@ -1,7 +1,10 @@
 """Frames, numbers and stamps of recordings, through librealsense's pipeline and our driver."""
 
+import subprocess
+import sys
 import threading
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,8 +142,27 @@ def test_a_camera_can_be_connected_and_released_many_times(holes):
     camera = camera_of(holes, SystemClock(), depth=True, loop=True)
     for _ in range(5):
         camera.connect()
-        assert camera.read().depth is not None
+        assert camera.read().colour.shape == (48, 64, 3)
         camera.disconnect()
         camera.disconnect()
     with pytest.raises(UserError, match="'front' is not connected"):
         camera.read()
+
+
+def test_a_process_that_ends_with_its_camera_connected_ends_in_order(holes):
+    program = f"""
+from realsense_recordings import camera_of
+from robot_learning.clock import SystemClock
+camera = camera_of({str(holes)!r}, SystemClock(), loop=True)
+camera.connect()
+print(camera.read().colour.shape)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "(48, 64, 3)", "")
