@@ -34,6 +34,11 @@ def flatten(target: Target) -> np.ndarray:
     return np.concatenate([target.position, [target.gripper_width], base])
 
 
+def at_rest(robot: RobotConfig, values: np.ndarray) -> np.ndarray:
+    """An action (Da,) to hold for a while: a base, where there is one, stands, for its part is a velocity."""
+    return np.append(values[:-2], np.zeros(2)) if robot.base else values
+
+
 def measured(kind: Kind, state: RobotState, stamp_ns: int) -> Target:
     """The target that asks a robot to be where it is, at rest."""
     width = float(state.gripper_width[0])

@@ -13,7 +13,7 @@ from robot_learning.deployment.recorded import Recorded, densified
 from robot_learning.deployment.script import Script, Scripted
 from robot_learning.drivers.interfaces import EeTarget, JointTarget, RobotState, Target
 from robot_learning.drivers.motions import EeMotion, JointMotion, Motion
-from robot_learning.drivers.targets import flatten, measured
+from robot_learning.drivers.targets import at_rest, flatten, measured
 from robot_learning.rig import Rig
 from robot_learning.rig_parts.limits import Limits
 from robot_learning.rotation import matrix_to_rotation_6d, quaternion_to_matrix, rotation_distance
@@ -187,7 +187,7 @@ class Replay(Scripted):
                 self._send(values[next], self._clock.now_ns())
                 self.sent = next + 1
             elif elapsed - held_s >= period:  # at rest, until it has come to rest
-                self._send(self._at_rest(values[-1]), self._clock.now_ns())
+                self._send(at_rest(self._rig.robot, values[-1]), self._clock.now_ns())
                 held_s = elapsed
             yield True
         self.ended, self.phase = "done", "finished"
@@ -195,10 +195,6 @@ class Replay(Scripted):
     def _standing(self) -> np.ndarray | None:
         """The velocity (2,) of a base that stands; None without one."""
         return np.zeros(2) if self._rig.robot.base else None
-
-    def _at_rest(self, values: np.ndarray) -> np.ndarray:
-        """An action (Da,) to hold: with its base at rest."""
-        return np.append(values[:-2], np.zeros(2)) if self._rig.robot.base else values
 
     def _hindered(self) -> bool:
         if self.stopped:

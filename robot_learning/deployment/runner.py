@@ -19,6 +19,7 @@ from robot_learning.deployment.client import PolicyFault
 from robot_learning.deployment.handover import Handover
 from robot_learning.deployment.schedule import ChunkScheduler, TimestampScheduler
 from robot_learning.deployment.timing import ChunkTiming
+from robot_learning.drivers.targets import at_rest
 from robot_learning.errors import DeploymentError
 from robot_learning.rig import Rig
 
@@ -206,7 +207,7 @@ class PolicyRunner:
         action = self.scheduler.due(now)
         if action is not None:
             self._acted = True
-            self._send(action.values, now, person=False)
+            self._send(at_rest(self._rig.robot, action.values) if action.held else action.values, now, person=False)
             timing = self.asker.timekeeper.sent(action.chunk_id, now)
             if timing is not None:
                 self._timed(timing)
@@ -225,9 +226,9 @@ class PolicyRunner:
         return "; then ".join(why) or "a chunk is over before the next one can be there"
 
     def _hold(self, now: int) -> None:
-        """The last action once more, each step: silence would be taken for a fault."""
+        """The last action once more, each step, a base at rest: silence would be taken for a fault."""
         if self._last is not None and now - self._last_ns >= self._step_ns:
-            self._send(self._last, now, person=self.mode == "human")
+            self._send(at_rest(self._rig.robot, self._last), now, person=self.mode == "human")
 
     def _send(self, action: np.ndarray, stamp_ns: int, person: bool) -> None:
         self._last, self._last_ns = action, stamp_ns
