@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import queue
@@ -30,28 +29,31 @@ class Link:
     It is in a session of its own: what kills the node's whole group leaves it the time to brake the arm, then it ends.
 
     Args:
-        on_state: called with each state, in the link's thread.
+        on_states: called with the new states, oldest first, in the link's thread.
         on_notice: called with each change of what the arm does, likewise.
     """
 
     def __init__(
-        self, rig: Rig, on_state: Callable[[StatePacket], None], on_notice: Callable[[dict[str, Any]], None]
+        self, rig: Rig, on_states: Callable[[list[StatePacket]], None], on_notice: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._on_state, self._on_notice = on_state, on_notice
+        self._on_states, self._on_notice = on_states, on_notice
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._ids = itertools.count(1)
         self._asking = threading.Lock()
-        self._closing = threading.Event()
+        self._closing, self._ended = threading.Event(), threading.Event()
         self._socket, theirs = packets.pair()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._pipe, pipe = os.pipe()
         with theirs:
+            ends = (theirs.fileno(), pipe)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", WORKER, *map(str, ends)],
+                pass_fds=ends,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 env=environment,
             )
+        os.close(pipe)
         threading.Thread(target=self._listen, name="franka", daemon=True).start()
         threading.Thread(target=self._beat, name="franka heartbeat", daemon=True).start()
         self._rig = rig
@@ -59,7 +61,7 @@ class Link:
     @property
     def alive(self) -> bool:
         """Whether the robot's process runs."""
-        return self._process.poll() is None
+        return not self._ended.is_set()
 
     @property
     def pid(self) -> int:
@@ -120,26 +122,23 @@ class Link:
         self._closing.set()
         self._process.kill()
         self._process.wait()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _listen(self) -> None:
-        while True:
-            try:
-                data = self._socket.recv(packets.LONGEST)
-            except OSError:
-                data = b""
-            if not data:
-                self._answers.put({})
-                return
-            if data[:1] == packets.STATE:
-                self._on_state(StatePacket.unpack(data))
-                continue
-            message = packets.unpack_message(data)
-            if "id" in message:
-                self._answers.put(message)
-            else:
-                self._on_notice(message)
+        reader = packets.Packets(self._pipe)
+        while found := reader.read():
+            states = [StatePacket.unpack(data) for data in found if data[:1] == packets.STATE]
+            for data in found:
+                if data[:1] == packets.MESSAGE:
+                    message = packets.unpack_message(data)
+                    if "id" in message:
+                        self._answers.put(message)
+                    else:
+                        self._on_notice(message)
+            if states:
+                self._on_states(states)
+        self._ended.set()
+        os.close(self._pipe)
+        self._answers.put({})
 
     def _beat(self) -> None:
         while not self._closing.wait(HEARTBEAT_S):

@@ -1,12 +1,15 @@
-"""What the node's process and the robot's process say to each other: packets of fixed layout, over a local socket.
+"""What the node's process and the robot's process say to each other: packets of fixed layout, rare requests as JSON.
 
-The socket keeps packets whole and in order (SOCK_SEQPACKET), and ends when either process does. Rare requests and
-their answers are JSON; nothing is ever unpickled.
+To the robot's process goes a socket that keeps packets whole (SOCK_SEQPACKET), from it a pipe, to which a packet this
+short is written whole or not at all. One reading takes whatever has gathered in the pipe: a node whose interpreter is
+hogged gets few turns, and must not fall behind in them. Both end when a process does. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import socket
 import struct
 from typing import Any, NamedTuple
@@ -15,6 +18,9 @@ import numpy as np
 
 STATE, TARGET, STOP, HEARTBEAT, MESSAGE = b"S", b"T", b"X", b"H", b"J"
 LONGEST = 1 << 16
+_LENGTH = struct.Struct("<H")
+_WHOLE = select.PIPE_BUF - _LENGTH.size  # a longer packet might be written in part
+_MANY = 1 << 18
 
 _STATE = struct.Struct("<c qq 7d 7d 7d 7d 7d 3d 9d d 3d BBQ ??")
 _TARGET = struct.Struct("<c Q B 12d d")
@@ -125,3 +131,38 @@ def unpack_message(data: bytes) -> dict[str, Any]:
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two ends of a channel within this machine."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def write(pipe: int, data: bytes) -> bool:
+    """A packet into a pipe that does not block; False where it is full, or nobody reads it any more."""
+    if len(data) > _WHOLE:
+        raise ValueError(f"a packet of {len(data)} bytes is too long")
+    try:
+        os.write(pipe, _LENGTH.pack(len(data)) + data)
+    except OSError:
+        return False
+    return True
+
+
+class Packets:
+    """The other end: packets in the order in which they were written."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe, self._rest = pipe, b""
+
+    def read(self) -> list[bytes]:
+        """Wait for packets, and take all that are there; none once the writer has ended."""
+        found: list[bytes] = []
+        while not found:
+            data = os.read(self._pipe, _MANY)
+            if not data:
+                break
+            data, at = self._rest + data, 0
+            while at + _LENGTH.size <= len(data):
+                end = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
+                if end > len(data):
+                    break
+                found.append(data[at + _LENGTH.size : end])
+                at = end
+            self._rest = data[at:]
+        return found

@@ -1,15 +1,14 @@
 """The robot's process: franky and libfranka live here, so that nothing in the node can hold up their 1 kHz loop.
 
-    python -m robot_learning.drivers.franka.worker FD
+    python -m robot_learning.drivers.franka.worker SOCKET PIPE
 
-FD is the inherited end of a socket, see `packets.py`; `link.py` starts this. One thread does everything for the arm,
+Both are inherited, see `packets.py`; `link.py` starts this. One thread does everything for the arm,
 once each millisecond: hear the node, lead the reference, look at the robot, tell the node. When the node's process ends
 or falls silent, it brakes the arm, lets the robot hold it, and ends.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -36,6 +35,7 @@ SILENCE_MIN_S = 0.1
 _SETTLE_S = 0.05  # after braking, before the pose to hold is read
 _REST_RAD_S = 0.02
 _REST_WAIT_S = 1.0  # an arm that is pushed does not come to rest: then the robot's own controller takes it all the same
+_WORDS = 1500  # of a reason: a packet is short
 _WARM_UP = 200  # states until the success rate, of the last 100 commands, says something of this motion
 
 
@@ -43,11 +43,12 @@ class Worker:
     """See the module.
 
     Args:
-        node: the socket.
+        node: what it says.
+        told: where it listens.
     """
 
-    def __init__(self, node: socket.socket, rig: Rig) -> None:
-        self._node, self._rig = node, rig
+    def __init__(self, node: socket.socket, told: int, rig: Rig) -> None:
+        self._node, self._told_pipe, self._rig = node, told, rig
         self._arm = Arm(rig)
         self._hand = Hand(rig) if rig.franka and rig.franka.hand else None
         self._machine = Machine()
@@ -156,7 +157,7 @@ class Worker:
             else:
                 answer["error"] = f"the robot's process does not know {request}"
         except UserError as error:
-            answer["error"] = str(error)
+            answer["error"] = str(error)[:_WORDS]
         self._say(answer)
 
     def _recover(self) -> None:
@@ -279,17 +280,14 @@ class Worker:
         self._send(packet.pack())
 
     def _notice(self) -> None:
-        hand = self._hand.problem or "ok" if self._hand else "none"
-        self._say({"state": int(self._machine.state), "reason": self._machine.reason, "hand": hand})
+        hand = self._hand.problem[:_WORDS] or "ok" if self._hand else "none"
+        self._say({"state": int(self._machine.state), "reason": self._machine.reason[:_WORDS], "hand": hand})
 
     def _say(self, content: dict[str, Any]) -> None:
         self._send(packets.pack_message(content))
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # a full socket: the node is held up; a broken one: it is gone, `_hear` knows
-            self._node.send(data, socket.MSG_DONTWAIT)
+        packets.write(self._told_pipe, data)  # full: the node is held up; broken: it is gone, and `_hear` knows
 
     def _pace(self) -> None:
         """Sleep to the next millisecond; reading an arm that is not controlled has waited already."""
@@ -308,18 +306,19 @@ class Worker:
 
 def main(make: type[Worker] = Worker) -> None:
     """The node says which rig; then it is served until it is gone."""
-    node = socket.socket(fileno=int(sys.argv[1]))
+    node, told = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    os.set_blocking(told, False)
     # Ctrl-C in a terminal reaches the whole group: the node tells this process when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     request = packets.unpack_message(node.recv(packets.LONGEST))
-    worker = make(node, Rig.model_validate(request["rig"]))
+    worker = make(node, told, Rig.model_validate(request["rig"]))
     try:
         worker.connect()
     except UserError as error:
-        node.send(packets.pack_message({"id": request["id"], "error": str(error)}))
+        packets.write(told, packets.pack_message({"id": request["id"], "error": str(error)[:_WORDS]}))
         os._exit(1)  # libfranka's threads may wait for a network that is not there
-    node.send(packets.pack_message({"id": request["id"], "error": ""}))
+    packets.write(told, packets.pack_message({"id": request["id"], "error": ""}))
     worker.run()
     os._exit(0)
 

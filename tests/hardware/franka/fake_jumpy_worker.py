@@ -30,7 +30,7 @@ class FakeJumpyWorker(Worker):
     def _jump_in_torque(self) -> None:
         q = self._arm.read().q
         motion = franky.JointImpedanceTrackingMotion(stiffness=np.full(7, 600.0), max_delta_tau=1000.0)
-        motion.set_reference(franky.JointReference(q=q + [0.05, 0, 0, 0, 0, 0, 0]))
+        motion.set_reference(franky.JointReference(q=q + 0.05 * np.eye(7)[0]))
         self._arm._robot.move(motion, asynchronous=True, cutoff_frequency=1000.0)
 
     def _step(self, state: Any) -> None:

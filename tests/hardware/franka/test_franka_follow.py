@@ -122,7 +122,7 @@ def test_a_stop_brakes_from_the_measured_motion_and_holds_until_recover(station)
 
 def test_a_target_from_before_a_stop_is_not_taken(station):
     position, rotation = station.measured()
-    values = np.concatenate([position + [0.01, 0, 0], rotation.ravel()])
+    values = np.concatenate([position + 0.01 * np.eye(3)[0], rotation.ravel()])
     station.robot.stop()
     station.robot._link.send(TargetPacket(0, packets.TOOL, values, 0.08).pack())
     time.sleep(0.3)

@@ -67,6 +67,7 @@ def test_it_grasps_with_force_and_a_stop_does_not_let_go(simulator):
 def test_it_finds_out_how_wide_it_opens(simulator):
     with station_with() as station:
         hold(station, 0.0, until_s=2.5)
+        station.helm.stop("stop")  # else the watchdog's would come in the midst of it
         station.robot.home_hand()
         until(lambda: station.robot.observe().gripper_width[0] > 0.07, "open fingers")
         until(lambda: station.robot.observe().gripper_width[0] < 0.02, "fingers that are back")
@@ -76,6 +77,7 @@ def test_it_finds_out_how_wide_it_opens(simulator):
 
 def test_in_width_mode_it_goes_to_the_width(simulator):
     with Station(make_rig(franka={"hand": {}}, robot={"gripper": "width"})) as station:
+        hold(station, 0.06, until_s=2.0)
         outcome, _ = hold(station, 0.04, arrived=lambda w: abs(w - 0.04) < 3e-3)
         assert outcome.executed.gripper_width == 0.04
         assert abs(station.robot.observe().gripper_width[0] - 0.04) < 3e-3
