@@ -33,6 +33,7 @@ class CameraNode(StationNode):
         camera.connect()
         self._device, self._config = camera, config
         self._camera = CameraPublisher(self, "~/", name, config, self._lenses())
+        self._about = self.advertise("~/device")
         self._frames: Outbox[CameraFrame] = Outbox("frames", self._publish, _QUEUED)
         self._troubles: Notices[str] = Notices(self, self._tell_trouble)
         self._reader = CameraReader(camera, self._frames.put, self._troubles.put)
@@ -78,6 +79,7 @@ class CameraNode(StationNode):
             warning = about.pop("warning", "")
             level = messages.WARN if warning else messages.OK
             lines.append(messages.status(f"{self.get_name()}: device", level, warning or "ok", about))
+            self._about.publish(lines[-1])
         return lines
 
 

@@ -179,7 +179,12 @@ CAMERA = Node(
     "camera", "camera_node",
     "One camera of the rig. Topics are named as realsense-ros names them.",
     (*COMMON, Parameter("camera", "", "which of the rig's cameras; empty: the one called like the node")),
-    (*(Topic(f"~/{name}", type, "image", text) for name, type, text in _DEVICE_CAMERA), DIAGNOSTICS),
+    (
+        *(Topic(f"~/{name}", type, "image", text) for name, type, text in _DEVICE_CAMERA),
+        Topic("~/device", "diagnostic_msgs/DiagnosticStatus", "latched",
+              "serial number, firmware, lenses, what its stamps are, what it lost; goes into episodes"),
+        DIAGNOSTICS,
+    ),
 )  # fmt: skip
 TELEOP = Node(
     "teleop", "teleop_node",
@@ -244,6 +249,7 @@ RECORDER = Node(
     (
         Topic("~/command", "std_msgs/String", "event", "start, stop, success, failure, discard, mark"),
         Topic("~/task", "std_msgs/String", "latched", "text of the task"),
+        Topic("{camera}/device", "diagnostic_msgs/DiagnosticStatus", "latched", "of each camera, for the episode"),
         Topic("{stream}", "as the rig says", "as the rig says", "each stream of the rig's contract"),
     ),
     (

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import String
@@ -84,6 +85,9 @@ class RecorderNode(StationNode):
             self.serve(f"~/{word}", partial(self._do, work))
         self.listen("~/command", self._command)
         self.listen("~/task", self._task)
+        self._devices: dict[str, dict[str, str]] = {}
+        for name in self.rig.cameras:
+            self.listen("{camera}/device", partial(self._hear_device, name), camera=name)
         self.create_timer(POLL_S, self._intake.poll, clock=STEADY)
         self.create_timer(CHECK_S, self._intake.check, clock=STEADY)
         self.create_timer(LOOK_S, self._look, clock=STEADY)
@@ -140,6 +144,9 @@ class RecorderNode(StationNode):
     def _task(self, message: String) -> None:
         self.set_parameters([Parameter("task", value=message.data.strip())])
 
+    def _hear_device(self, camera: str, message: DiagnosticStatus) -> None:
+        self._devices[camera] = messages.values_of(message)
+
     def _start(self) -> str:
         task = self._what()
         id = self._session.start(task, self.param("operator"), self._provenance(), self._intake.missing())
@@ -174,6 +181,7 @@ class RecorderNode(StationNode):
             **self._origin,
             "node": self.get_fully_qualified_name(),
             "ros": {"distribution": os.environ.get("ROS_DISTRO", ""), "rmw": get_rmw_implementation_identifier()},
+            "cameras": dict(self._devices),
             "calibration": calibration.to_json() if calibration else None,
             "rig": {"name": self.rig.name, "sha256": hashlib.sha256(rig.encode()).hexdigest(), "file": rig},
             "topics": {

@@ -10,8 +10,10 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed: pip install robot_l
 
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
+from fake_rig import FakeRig, small_rig
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from realsense_recordings import make_recording
+from recording import Recording
 from sensor_msgs.msg import CameraInfo, Image
 
 from robot_learning.drivers.cameras.synthetic import BOX_M, NEAR_M
@@ -86,6 +88,28 @@ def test_colour_aligned_depth_infrared_and_lenses_arrive_together(graph, tmp_pat
     assert (told["serial"], told["timestamp_domain"]) == ("000000000001", "hardware_clock")
     assert float(told["depth.to_color"].split()[3]) == pytest.approx(0.015)
     graph.until(lambda: int(values(diagnostics, "front: front").get("dropped", 0)) >= 2)
+
+
+def test_an_episode_says_which_camera_took_it_and_what_its_stamps_are(graph, tmp_path):
+    make_recording(tmp_path / "a.db3", 2.0, width_px=32, height_px=24, rate_hz=30, distortion=BEND)
+    camera = {"type": "realsense", "file": str(tmp_path / "a.db3"), "loop": True, "width_px": 32, "height_px": 24}
+    path = small_rig(tmp_path, cameras={"front": camera | {"rate_hz": 30, "codec": "lossless"}})
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    FakeRig(graph, path, "/small", without=("front",))
+    graph.start("robot_learning.nodes.camera_node", "front", "/small", rig=str(path))
+    recorder = Recording(graph, path, tmp_path / "store", "/small")
+    graph.until(lambda: "timestamp_domain" in values(diagnostics, "front: device"))
+    recorder.begin()
+    recorder.record_for(300)
+    assert recorder.call("success").success
+    episode = recorder.until_ended()
+    about = episode.metadata["provenance"]["cameras"]["front"]
+    assert (about["serial"], about["timestamp_domain"]) == ("000000000001", "hardware_clock")
+    assert about["color.fx_fy_cx_cy"] == "30.4 30.4 16 12"
+    assert about["color.distortion"] == "0.1 -0.05 0.002 -0.001 0.01"
+    front = episode.streams["front"]
+    assert len(front) > 10
+    assert (front.read(np.arange(len(front))) == RED).all(axis=3).any(axis=(1, 2)).all()  # the box is in each
 
 
 def test_depth_that_is_not_aligned_has_a_topic_of_its_own(graph, tmp_path):
