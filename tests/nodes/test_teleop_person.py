@@ -2,7 +2,9 @@
 
 import os
 import pty
+import signal
 import sys
+import termios
 import time
 
 import pytest
@@ -19,6 +21,7 @@ from robot_learning.nodes import messages
 from robot_learning.nodes.qos import profile
 
 NS = "/blind"
+_REPEAT_S = 0.03
 
 
 class Operator:
@@ -43,9 +46,14 @@ class Operator:
     def hold_until(self, key, condition):
         """Let a key repeat until something has come of it; let it go now and then, as a person would."""
 
+        last_s = 0.0
+
         def repeated():
-            if time.monotonic() % 3 < 2:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if now_s % 3 < 2 and now_s - last_s > _REPEAT_S:
                 self.press(key)
+                last_s = now_s
             return condition()
 
         self.graph.until(repeated)
@@ -59,6 +67,11 @@ class Operator:
     def x(self):
         """Of the tool [m]."""
         return self.poses[-1].pose.position.x
+
+    def stands(self):
+        """Whether the tool has been where it is for a while."""
+        newest = self.poses[-60:]
+        return len(newest) == 60 and max(abs(pose.pose.position.x - self.x) for pose in newest) < 1e-3
 
     @property
     def moving(self):
@@ -113,10 +126,27 @@ def test_space_stops_the_robot_and_c_recovers_it_then_it_begins_where_it_is(oper
         return operator.state == "inactive"
 
     until(recovered)
-    count, begin = len(operator.targets), operator.x
-    operator.hold_until("s", lambda: len(operator.targets) > count)
-    assert abs(operator.targets[count].position[0] - begin) < 0.02
+    until(operator.stands)
+    begin, since = operator.x, operator.graph.node.get_clock().now().nanoseconds
+    operator.press("s")  # a tap: a small step from where it is
+
+    def new():
+        return [target.position[0] for target in operator.targets if messages.stamp_of(target) > since]
+
+    until(new)
+    assert all(abs(x - begin) < 0.02 for x in new())
     operator.hold_until("s", lambda: operator.x < begin - 0.02)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_however_it_is_ended_the_terminal_is_as_it_was(operator, signal_):
+    held = termios.ECHO | termios.ICANON
+    assert not termios.tcgetattr(operator.typing)[3] & held
+    operator.hold_until("w", lambda: operator.targets)
+    operator.teleop.popen.send_signal(signal_)
+    assert operator.teleop.popen.wait(20) == 0
+    assert termios.tcgetattr(operator.typing)[3] & held == held
+    assert "Traceback" not in operator.teleop.log
 
 
 def test_without_a_terminal_teleop_refuses_in_a_sentence_and_ends(graph):
