@@ -109,6 +109,8 @@ class StretchBody(Protocol):
     """A Stretch as the driver sees it. Nothing here checks anything: the driver does, and the gate before it.
 
     Like the genuine library, a body ignores motions that it can't make; so ask `is_homed` and `status` first.
+
+    It may have `heard`, which the driver then sets: called from any thread with each new status.
     """
 
     def startup(self) -> bool:

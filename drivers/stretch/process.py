@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class ProcessBody:
         self._joints: dict[str, Motion] = {}
         self._base: list[float] | None = None
         self.why = ""  # startup() said no
+        self.heard: Callable[[], None] = lambda: None
 
     # The process
 
@@ -118,6 +119,7 @@ class ProcessBody:
             with self._news:
                 self._take(json.loads(line))
                 self._news.notify_all()
+            self.heard()
         code = process.wait()
         with self._news:
             how = f"by signal {-code}" if code < 0 else f"with status {code}"

@@ -61,6 +61,8 @@ class StretchRobot:
         self._lock = threading.RLock()
         self._stopping, self._wake, self._ending = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        if hasattr(self._body, "heard"):
+            self._body.heard = self._wake.set
 
     # Connecting
 

@@ -25,6 +25,13 @@ HEAD = {"joint_head_pan": "head_pan", "joint_head_tilt": "head_tilt"}
 GRIPPER, SERVO = "gripper_width", "stretch_gripper"
 STATUS_RATE_MAX_HZ = 30.0  # as stretch_ros2 reads the robot; the library's own default is 25
 _TICK_S = 0.02  # between two values of the base's velocity while it comes to rest
+_LOOK = 0.1  # of a period: how often to look for something new
+
+
+def held_back(servo: Any) -> bool:
+    """Whether the library keeps a servo from one direction, by its collision manager or a rule of its tool."""
+    override = getattr(servo, "forced_collision_stop_override", {})
+    return any(servo.in_collision_stop.values()) or any(override.values())
 
 
 class Stretch:
@@ -169,6 +176,25 @@ class Stretch:
             {name: float(part.status["vel"]) for name, part in parts.items()},
         )
 
+    def steppers(self) -> dict[str, Any]:
+        """The motors that have a guard, by what they move."""
+        robot = self.robot
+        return {
+            "joint_lift": robot.lift.motor, "wrist_extension": robot.arm.motor,
+            "base (left)": robot.base.left_wheel, "base (right)": robot.base.right_wheel,
+        }  # fmt: skip
+
+    def fresh(self) -> bool:
+        """Whether lift, arm and base were all read anew since this was last asked.
+
+        The library stamps a pull even where the device answered nothing; the firmware's own time tells.
+        """
+        ticks = tuple(motor.status["timestamp"] for motor in self.steppers().values())
+        if any(new == old for new, old in zip(ticks, self._seen or (None,) * len(ticks), strict=True)):
+            return False
+        self._seen, self._stamp_s = ticks, float(self.robot.lift.status["timestamp_pc"])
+        return True
+
     def status(self) -> dict[str, Any]:
         """All that the driver needs to know now."""
         robot, servos, gripper = self.robot, self.servos(), self.gripper()
@@ -180,20 +206,14 @@ class Stretch:
             positions[GRIPPER] = float(converted["aperture_m"])
             velocities[GRIPPER] = float(gripper.status["vel"]) / self._rad_per_metre()
             servos = servos | {GRIPPER: gripper}
-        steppers = {
-            "joint_lift": robot.lift.motor, "wrist_extension": robot.arm.motor,
-            "base (left)": robot.base.left_wheel, "base (right)": robot.base.right_wheel,
-        }  # fmt: skip
-        # The library stamps a pull even where the device answered nothing; the firmware's own time tells.
-        ticks = tuple(motor.status["timestamp"] for motor in steppers.values())
-        if all(new != old for new, old in zip(ticks, self._seen or (None,) * len(ticks), strict=True)):
-            self._seen, self._stamp_s = ticks, float(robot.lift.status["timestamp_pc"])
+        steppers = self.steppers()
+        self.fresh()
         now = time.time()
         errors = [name for name, servo in servos.items() if servo.status["hardware_error"]]
         gone = self.missing()
         base = robot.base.status
         collisions = [name for name, own in STEPPERS.items() if any(getattr(robot, own).in_collision_stop.values())]
-        collisions += [name for name, servo in servos.items() if any(servo.in_collision_stop.values())]
+        collisions += [name for name, servo in servos.items() if held_back(servo)]
         fault = f"{', '.join(gone)} does not answer" if gone else ""
         if errors and not fault:
             fault = f"the servo of {', '.join(errors)} reports a hardware error (too hot, overloaded or low voltage)"
@@ -236,17 +256,21 @@ class Session:
     def run(self) -> None:
         """Until the driver closes, falls silent or dies."""
         period = 1 / self._settings["rate_hz"]
-        due = heard = time.monotonic()
+        look = said = heard = time.monotonic()
         while not self.ending:
-            readable, _, _ = select.select([0], [], [], max(0.0, due - time.monotonic()))
+            readable, _, _ = select.select([0], [], [], max(0.0, look - time.monotonic()))
             now = time.monotonic()
             if readable:
                 heard = now
                 self._hear()
             if now - heard > self._settings["silence_s"]:
                 self.ending = "driver silent"
-            if now >= due:
-                due = max(due + period, now)
+            if now < look:
+                continue
+            look = now + period * _LOOK
+            new = now - said > period * (1 - 3 * _LOOK) and self._stretch.fresh()
+            if new or now - said > 2 * period:  # what is old is said, too: its age tells
+                said = now
                 self.say(say="status", busy=self._busy, mono_ns=time.monotonic_ns(), **self._stretch.status())
 
     def _hear(self) -> None:

@@ -126,6 +126,19 @@ def test_the_genuine_collision_manager_keeps_the_gripper_off_the_base(robot):
     stream(robot, lambda: robot.observe().joint_position[0] > held + 0.05, "the way back", joint_lift=held + 0.1)
 
 
+def test_the_tools_own_rule_against_yawing_into_the_mast_is_told(robot):
+    """With its wrist level, stretch_body lets this gripper yaw no farther out than -0.2 rad."""
+
+    def held():
+        return "joint_wrist_yaw" in robot.diagnostics()["held_by_collision_manager"]
+
+    stream(robot, held, "the rule", joint_wrist_yaw=-0.6)
+    assert robot.observe().joint_position[2] > -0.45
+    assert robot.fault == ""
+    stream(robot, lambda: robot.observe().joint_position[2] > 0.1, "the way back", joint_wrist_yaw=0.2)
+    until(lambda: not held(), "freedom")
+
+
 def test_the_runstop_is_a_fault_stops_all_motion_and_needs_the_operator(robot, tmp_path):
     stream(robot, lambda: robot.observe().base_velocity[0] > 0.05, "the base", base=(0.1, 0.0), joint_lift=0.9)
     (tmp_path / "runstop").touch()
