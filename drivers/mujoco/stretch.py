@@ -6,9 +6,9 @@ SE3/stretch_description_SE3_eoa_wrist_dw3_tool_sg3.urdf; a test compares). The b
 that frame's orientation while the joints are at zero. The tool is its `link_grasp_center`: x along the
 fingers, y across them.
 
-Not as on the real robot: the telescope is one joint; fingers slide instead of bowing outwards on leaf springs; the base
-glides on the plane as its reference drives (`stretch_base`), without wheels. Masses are plausible, not identified;
-gravity of the arm is compensated.
+Not as on the real robot: the telescope is one joint; fingers slide instead of bowing outwards on leaf springs; the
+base glides on the plane as its reference drives (`stretch_base`), without wheels. Masses and drives are plausible,
+not identified; gravity of the arm is compensated.
 """
 
 from __future__ import annotations
@@ -87,8 +87,13 @@ def _hinge(name: str, axis: str, low: float, high: float) -> str:
     return f'<joint name="{name}" axis="{axis}" range="{low} {high}" armature="0.05" damping="0.5"/>'
 
 
-def _shell(type: str, rest: str, colour: str) -> str:
-    return f'<geom class="shell" type="{type}" {rest} rgba="{colour}"/>'
+def _shell(type: str, rest: str, colour: str, kind: str = "shell") -> str:
+    return f'<geom class="{kind}" type="{type}" {rest} rgba="{colour}"/>'
+
+
+def _solid(rest: str, colour: str) -> str:
+    """A box that meets table and objects."""
+    return _shell("box", rest, colour, "solid")
 
 
 def _hand() -> str:
@@ -108,7 +113,7 @@ def _hand() -> str:
     # The optical axis tilts 10 degrees down from the fingers' direction, as the URDF has it.
     camera = f'<camera name="wrist" pos="{_from(_HAND, _WRIST_CAMERA)}" xyaxes="-1 0 0 0 -0.17365 0.98481" fovy="58"/>'
     return f"""
-      {_shell("box", 'pos="0 -0.012 0" size="0.028 0.03 0.024"', _BLACK)}
+      {_solid('pos="0 -0.012 0" size="0.028 0.03 0.024"', _BLACK)}
       {_shell("box", f'pos="{_from(_HAND, _WRIST_CAMERA)}" size="0.021 0.011 0.011"', _SILVER)}
       {_shell("capsule", 'fromto="0 -0.02 0.02 0.009 -0.05 0.055" size="0.008"', _BLACK)}
       {camera}
@@ -126,15 +131,15 @@ def _arm() -> str:
     yaw = _body("yaw", _ARM, _YAW, _hinge("joint_wrist_yaw", "0 0 1", -1.75, 4.0), 0.2,
                 _shell("cylinder", 'fromto="0 0 0.02 0 0 -0.02" size="0.022"', _GREY)
                 + _shell("box", 'pos="-0.008 0 -0.03" size="0.02 0.02 0.022"', _BLACK) + pitch)  # fmt: skip
-    wrist = _shell("box", 'pos="0.045 -0.002 0" size="0.045 0.028 0.03"', _BLACK) + yaw
+    wrist = _solid('pos="0.045 -0.002 0" size="0.045 0.028 0.03"', _BLACK) + yaw
     # Half-way tubes would need joints of their own; drawn from the wrist back, the inner one hides in the outer.
-    inner = _shell("box", 'pos="0 0.27 0" size="0.018 0.26 0.024"', _SILVER)
+    inner = _solid('pos="0 0.27 0" size="0.018 0.26 0.024"', _SILVER)
     return _body("arm", _LIFT, _ARM, _slide("wrist_extension", "0 -1 0", 0, ARM_REACH_M), 1.2, inner + wrist)
 
 
 def _base() -> str:
-    tube = _shell("box", 'pos="0 -0.02 0" size="0.026 0.24 0.032"', _BLACK)
-    carriage = _shell("box", 'pos="0.03 0.0 0" size="0.05 0.06 0.075"', _WHITE)
+    tube = _solid('pos="0 -0.02 0" size="0.026 0.24 0.032"', _BLACK)
+    carriage = _solid('pos="0.03 0.0 0" size="0.05 0.06 0.075"', _WHITE)
     lift = _body("lift", (0, 0, 0), _LIFT, _slide("joint_lift", "0 0 1", 0, 1.1), 2.5, carriage + tube + _arm())
     camera = f'<camera name="head" pos="{_from(_TILT, _HEAD_CAMERA)}" xyaxes="0 -1 0 0 0 1" fovy="60"/>'
     tilt = _body("head_tilt", _PAN, _TILT, _hinge("joint_head_tilt", "0 -1 0", -1.53, 0.79), 0.3,
@@ -152,7 +157,7 @@ def _base() -> str:
       <joint name="base_y" type="slide" axis="0 1 0" damping="20"/>
       <joint name="base_heading" axis="0 0 1" damping="2"/>
       <inertial pos="-0.1 0 0.15" mass="17.4" diaginertia="0.4 0.4 0.5"/>
-      <geom class="solid" type="box" pos="-0.1 0 0.095" size="0.155 0.155 0.055" rgba="{_WHITE}"/>
+      {_solid('pos="-0.1 0 0.095" size="0.155 0.155 0.055"', _WHITE)}
       {wheels}
       {_shell("sphere", 'pos="-0.245 0 0.032" size="0.03"', _BLACK)}
       {_shell("cylinder", 'fromto="-0.067 0.135 0.15 -0.067 0.135 1.36" size="0.034"', _SILVER)}

@@ -9,7 +9,7 @@ import pytest
 from robot_learning.clock import NS_PER_S, FakeClock
 from robot_learning.drivers.gate import Gate
 from robot_learning.drivers.interfaces import EeTarget, JointTarget
-from robot_learning.drivers.mujoco.stretch import JOINT_NAMES, scene_xml
+from robot_learning.drivers.mujoco.stretch import JOINT_NAMES, TABLE_M, scene_xml
 from robot_learning.drivers.mujoco.stretch_base import ACCELERATION_MAX
 from robot_learning.drivers.mujoco.stretch_robot import MujocoStretch, RealTimeStretch, StretchKinematics
 from robot_learning.drivers.mujoco.world import World
@@ -191,6 +191,15 @@ def test_a_stop_brakes_joints_and_base_and_both_hold(bench):
     bench.wait(1.0)
     np.testing.assert_allclose(bench.robot.observe().joint_position, state.joint_position, atol=1e-3)
     np.testing.assert_allclose(bench.robot.observe().base_pose, state.base_pose, atol=1e-3)
+
+
+def test_the_table_stops_a_hand_that_goes_down_on_it_and_the_gate_holds_the_reference_back(bench):
+    bench.go()
+    bench.go(np.array([0.3, 0.3, *HOME[2:]]), times=90)
+    state = bench.robot.observe()
+    assert state.ee_position[2] > TABLE_M - 0.02
+    assert bench.gate.trips["tracking"] > 0
+    assert np.abs(state.joint_velocity).max() < 0.02
 
 
 def test_a_rig_whose_base_stands_takes_the_tools_pose():
