@@ -1,6 +1,6 @@
 """What calibration finds against what is true: rendered pictures of a board, and simulated delays.
 
-    MUJOCO_GL=egl python benchmarks/calibration.py [--seeds 5] [--poses 20]
+    MUJOCO_GL=egl python benchmarks/calibration.py [--seeds 5] [--poses 25]
 
 Cameras: a simulated Panda, its camera's mounting and the board's place drawn by the seed, 640x480 pictures with noise,
 with and without errors of the robot's stated poses, the intrinsics given or found from the same pictures. Latencies:
@@ -155,7 +155,7 @@ def _lagged(targets: np.ndarray, lag: float) -> Iterator[np.ndarray]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--poses", type=int, default=20)
+    parser.add_argument("--poses", type=int, default=25)
     options = parser.parse_args()
     print(f"{'what':<20}{'how':<36}{'seed':>4}  {'off the truth by':<66}{'time':>7}")
     table = Table()

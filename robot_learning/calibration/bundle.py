@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,6 @@ from robot_learning.rig_parts.calibration import IntrinsicsConfig
 from robot_learning.rotation import rotation_vector_to_matrix
 
 Mount = Literal["hand", "static"]
-PIXEL_ERROR = 0.2  # standard deviation of a corner [px]
-ROBOT_ERROR_M, ROBOT_ERROR_RAD = 0.5e-3, 1.5e-3  # of a robot's absolute pose, for each axis
 _STEP = 1e-6
 _ITERATIONS = 30
 _TOLERANCE = 1e-8
@@ -42,6 +40,17 @@ class View:
     name: str
     tool: np.ndarray
     detection: Detection
+
+
+class Errors(NamedTuple):
+    """Standard deviations of what is measured, for each axis: corners [px], the robot's turns [rad] and shifts [m]."""
+
+    pixel: float = 0.2
+    turn: float = 1.5e-3
+    shift: float = 0.5e-3
+
+
+_LEAST, _MOST = Errors(0.03, 1e-4, 5e-5), Errors(2.0, 2e-2, 5e-3)
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,13 @@ class Bundle:
     Args:
         free_intrinsics: fit them, too.
         free_scale: fit the board's scale, too.
+        errors: what is assumed of the measurements; None: what is usual.
     """
 
     def __init__(
-        self, views: Sequence[View], mount: Mount, free_intrinsics: bool = False, free_scale: bool = False
-    ) -> None:
+        self, views: Sequence[View], mount: Mount, free_intrinsics: bool = False, free_scale: bool = False,
+        errors: Errors | None = None,
+    ) -> None:  # fmt: skip
         self._free_intrinsics, self._free_scale = free_intrinsics, free_scale
         self.tools = np.stack([v.tool if mount == "hand" else inverse(v.tool) for v in views])
         self._from_tools = inverse(self.tools)
@@ -81,7 +92,27 @@ class Bundle:
         self._which = np.repeat(np.arange(len(views)), counts)
         self._points = np.concatenate([v.detection.points for v in views])
         self._pixels = np.concatenate([v.detection.pixels for v in views])
-        self._prior = 1 / np.array([ROBOT_ERROR_RAD] * 3 + [ROBOT_ERROR_M] * 3) ** 2
+        self.assume(errors or Errors())
+
+    def assume(self, errors: Errors) -> None:
+        """From now on."""
+        self.assumed = errors
+        self._prior = 1 / np.array([errors.turn] * 3 + [errors.shift] * 3) ** 2
+
+    def likely_errors(self, s: Estimate) -> Errors:
+        """What the residuals of an estimate say of the measurements' errors: one step of expectation maximisation."""
+        r, _, B = self._system(s)
+        unknown = self._size + 6 * len(self._slices)
+        pixel = self.assumed.pixel * np.sqrt((r**2).sum() / max(1, r.size - unknown))
+        spread = np.array(
+            [
+                np.diag(np.linalg.inv(b.T @ b + np.diag(self._prior)))
+                for b in (B[part].reshape(-1, 6) for part in self._slices)
+            ]
+        )
+        squares = (s.corrections**2 + spread).mean(0)
+        found = Errors(float(pixel), float(np.sqrt(squares[:3].mean())), float(np.sqrt(squares[3:].mean())))
+        return Errors(*(min(max(v, low), high) for v, low, high in zip(found, _LEAST, _MOST, strict=True)))
 
     def start(self, X: np.ndarray, Y: np.ndarray, intrinsics: IntrinsicsConfig) -> Estimate:
         """An estimate that takes the robot's poses as they are."""
@@ -153,7 +184,7 @@ class Bundle:
         return replace(s, X=X, Y=Y, intrinsics=intrinsics, scale=scale)
 
     def _cost(self, s: Estimate) -> float:
-        pixels = (self.errors(s, corrected=True) ** 2).sum() / PIXEL_ERROR**2
+        pixels = (self.errors(s, corrected=True) ** 2).sum() / self.assumed.pixel**2
         return 0.5 * float(pixels + (s.corrections**2 * self._prior).sum())
 
     def _system(self, s: Estimate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -170,7 +201,8 @@ class Bundle:
             / (2 * _STEP)
             for d in _STEP * np.eye(6)
         ]
-        return self.errors(s, True) / PIXEL_ERROR, np.stack(shared, -1) / PIXEL_ERROR, np.stack(own, -1) / PIXEL_ERROR
+        pixel = self.assumed.pixel
+        return self.errors(s, True) / pixel, np.stack(shared, -1) / pixel, np.stack(own, -1) / pixel
 
     def _step(self, s: Estimate, r: np.ndarray, A: np.ndarray, B: np.ndarray, damping: float) -> Estimate:
         n = self._size

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robot_learning.calibration.board import cv2_module
-from robot_learning.calibration.bundle import Bundle, Estimate, Mount, View
+from robot_learning.calibration.bundle import Bundle, Errors, Estimate, Mount, View
 from robot_learning.calibration.camera import CalibrationError, board_pose, intrinsics_from
 from robot_learning.calibration.poses import angle_deg, distance_mm, pose
 from robot_learning.calibration.spread import Spread, spread_of
@@ -25,9 +25,10 @@ OUTLIER_MIN_PX = 2.5  # nothing below it is an outlier
 OUTLIERS_MAX = 0.3  # share of the poses; beyond it something is wrong with all of them
 REPROJECTION_MAX = 0.006  # of the picture's width
 SCALE_MAX = 0.01
-ERROR_MAX_MM, ERROR_MAX_DEG = 2.0, 0.3  # standard errors that are still accepted
+ERROR_MAX_MM, ERROR_MAX_DEG = 1.5, 0.25  # standard errors that are still accepted
 _SUBSETS = 30
 _PARTS = 5
+_WEIGHINGS = 8
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def calibrate(views: Sequence[View], mount: Mount, intrinsics: IntrinsicsConfig 
         intrinsics: None: found from the same pictures first.
 
     Raises:
-        CalibrationError: poses too few or too alike, too many outliers, a wrong board, or errors above 2 mm, 0.3
+        CalibrationError: poses too few or too alike, too many outliers, a wrong board, or errors above 1.5 mm, 0.25
             degrees: the message says what to do.
     """
     spread = spread_of([v.tool for v in views])
@@ -99,11 +100,12 @@ def calibrate(views: Sequence[View], mount: Mount, intrinsics: IntrinsicsConfig 
     if missing := spread.missing():
         raise CalibrationError(f"without {_listed(rejected)}, the poses don't tell where the camera is: {missing}.")
 
+    best, errors = _weighed(Bundle(views, mount, free), rough, len(views))
+
     def fit(part: Sequence[View], at: Estimate, scale: bool = False) -> Estimate:
-        bundle = Bundle(part, mount, free, scale)
+        bundle = Bundle(part, mount, free, scale, errors)
         return bundle.fit(replace(at, corrections=np.zeros((len(part), 6))))
 
-    best = fit(views, rough)
     bundle = Bundle(views, mount)
     seen = [board_pose(v.detection, best.intrinsics)[0] for v in views]
     predicted = bundle.boards(best)
@@ -122,6 +124,15 @@ def calibrate(views: Sequence[View], mount: Mount, intrinsics: IntrinsicsConfig 
     )  # fmt: skip
     _check(result)
     return result
+
+
+def _weighed(bundle: Bundle, rough: Estimate, views: int) -> tuple[Estimate, Errors]:
+    """The most likely estimate, with errors of the measurements that agree with it."""
+    best = bundle.fit(replace(rough, corrections=np.zeros((views, 6))))
+    for _ in range(_WEIGHINGS):
+        bundle.assume(bundle.likely_errors(best))
+        best = bundle.fit(best)
+    return best, bundle.assumed
 
 
 def _jackknife(changes: Sequence[float]) -> float:
