@@ -44,19 +44,28 @@ class Actuator:
 
 def followed(command_s: np.ndarray, commands: np.ndarray, at_s: np.ndarray, delay_s: float, lag_s: float) -> np.ndarray:
     """(M, D) where something is at times (M,) that follows commands (N, D), each held until the next one."""
-    begins = command_s + delay_s
-    at_begin = np.empty_like(commands)
-    at_begin[0] = commands[0]
-    if lag_s > 0:
-        fades = np.exp(-np.diff(begins) / lag_s)
-        for i, fade in enumerate(fades):
-            at_begin[i + 1] = commands[i] + (at_begin[i] - commands[i]) * fade
-    else:
-        at_begin[1:] = commands[:-1]
-    which = np.clip(np.searchsorted(begins, at_s, side="right") - 1, 0, len(begins) - 1)
-    since = np.maximum(at_s - begins[which], 0.0)
+    return _between(command_s, commands, _when_heard(command_s, commands, lag_s), at_s, delay_s, lag_s)
+
+
+def _when_heard(command_s: np.ndarray, commands: np.ndarray, lag_s: float) -> np.ndarray:
+    """(N, D) where it is when each command begins to act; the delay shifts all of them alike."""
+    places = np.empty_like(commands)
+    places[0] = commands[0]
+    if lag_s <= 0:
+        places[1:] = commands[:-1]
+        return places
+    for i, fade in enumerate(np.exp(-np.diff(command_s) / lag_s)):
+        places[i + 1] = commands[i] + (places[i] - commands[i]) * fade
+    return places
+
+
+def _between(
+    command_s: np.ndarray, commands: np.ndarray, places: np.ndarray, at_s: np.ndarray, delay_s: float, lag_s: float
+) -> np.ndarray:
+    which = np.clip(np.searchsorted(command_s, at_s - delay_s, side="right") - 1, 0, len(command_s) - 1)
+    since = np.maximum(at_s - delay_s - command_s[which], 0.0)
     fade = np.exp(-since / lag_s) if lag_s > 0 else np.zeros(len(at_s))
-    return commands[which] + (at_begin[which] - commands[which]) * fade[:, None]
+    return commands[which] + (places[which] - commands[which]) * fade[:, None]
 
 
 def actuator_delay(
@@ -125,15 +134,20 @@ class _Problem:
     def __init__(self, command_s: np.ndarray, commands: np.ndarray, at_s: np.ndarray, measured: np.ndarray) -> None:
         self._command_s, self._commands, self._at_s, self._measured = command_s, commands, at_s, measured
         self._weights = 1 / np.ptp(measured, axis=0)
+        self._places: dict[float, np.ndarray] = {}  # by lag
 
     def modelled(self, delay: float, lag: float) -> np.ndarray:
         """(M, D) with each joint's offset."""
-        model = followed(self._command_s, self._commands, self._at_s, delay, lag)
+        model = self._followed(delay, lag)
         return model + (self._measured - model).mean(0)
 
+    def _followed(self, delay: float, lag: float) -> np.ndarray:
+        if lag not in self._places:
+            self._places[lag] = _when_heard(self._command_s, self._commands, lag)
+        return _between(self._command_s, self._commands, self._places[lag], self._at_s, delay, lag)
+
     def cost(self, delay: float, lag: float, keep: np.ndarray | slice = slice(None)) -> float:
-        model = followed(self._command_s, self._commands, self._at_s, delay, lag)
-        r = (self._measured - model)[keep] * self._weights
+        r = (self._measured - self._followed(delay, lag))[keep] * self._weights
         return float(((r - r.mean(0)) ** 2).sum())
 
     def residual(self, delay: float, lag: float) -> float:
