@@ -2,7 +2,8 @@
 
 Everything above the devices is genuine: Robot.startup() with its threads, sentries and collision manager, homing flags,
 limits, contact models, conversions, odometry. Each fake motor follows its trapezoidal profile exactly. While the file
-FAKE_RUNSTOP is there, the runstop is on, and motors stand and forget what they were told, as in their safety mode.
+FAKE_RUNSTOP is there, the runstop is on, and motors stand and forget what they were told, as in their safety mode. Once
+the file FAKE_CONTACT is there, the lift has met its guard.
 """
 
 import math
@@ -76,9 +77,12 @@ def stepper_startup(self, threaded=False):
 def stepper_pull(self, exiting=False):
     if self.hw_valid:
         self.fake.advance()
+        touched = self.name == "hello-motor-lift" and os.path.exists(os.environ.get("FAKE_CONTACT", ""))
         self.status.update(
-            pos=self.fake.at, vel=self.fake.v, timestamp=time.monotonic(), effort_pct=3.0, mode=self._command["mode"]
-        )
+            pos=self.fake.at, vel=self.fake.v, timestamp=time.monotonic(), effort_pct=3.0, mode=self._command["mode"],
+            near_pos_setpoint=abs(self.fake.end - self.fake.at) < 0.1, is_moving=abs(self.fake.v) > 1e-3,
+            guarded_event=int(touched), in_guarded_event=touched,
+        )  # fmt: skip
 
 
 def stepper_push(self, exiting=False):

@@ -14,6 +14,7 @@ from stretch_rigs import stretch_rig
 
 from robot_learning.clock import SystemClock
 from robot_learning.drivers.interfaces import JointTarget, seal
+from robot_learning.drivers.stretch.process import ProcessBody
 from robot_learning.drivers.stretch.robot import StretchRobot
 from robot_learning.errors import SafetyError
 from robot_learning.testing import RobotKit, Station
@@ -39,6 +40,7 @@ def rig(stretch_python, fleet, tmp_path, monkeypatch):
     python.write_text(f'#!/bin/sh\nexec "{stretch_python}" "{HERE / "fake_hardware.py"}" "$@"\n')
     python.chmod(0o755)
     monkeypatch.setenv("FAKE_RUNSTOP", str(tmp_path / "runstop"))
+    monkeypatch.setenv("FAKE_CONTACT", str(tmp_path / "contact"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return stretch_rig(stretch={"python": str(python), "silence_s": 2.0})
 
@@ -157,6 +159,32 @@ def test_the_runstop_is_a_fault_stops_all_motion_and_needs_the_operator(robot, t
     time.sleep(0.5)
     assert robot.observe().joint_position[0] == pytest.approx(there, abs=2e-3)
     stream(robot, lambda: robot.observe().joint_position[0] > there + 0.02, "the lift", joint_lift=there + 0.05)
+
+
+def test_a_guarded_contact_is_a_fault_until_the_operator_has_seen_to_it(robot, tmp_path):
+    stream(robot, lambda: robot.observe().joint_position[0] > 0.61, "the lift", joint_lift=0.7)
+    (tmp_path / "contact").touch()
+    until(lambda: "joint_lift met more force" in robot.fault, "the fault")
+    with pytest.raises(SafetyError, match="guard"):
+        stream(robot, lambda: False, "nothing", joint_lift=0.7)
+    until(lambda: np.abs(robot.observe().joint_velocity).max() < 1e-3, "rest")
+    robot.recover()
+    there = robot.observe().joint_position[0]
+    stream(robot, lambda: robot.observe().joint_position[0] < there - 0.03, "the way back", joint_lift=there - 0.05)
+    assert robot.fault == ""
+
+
+def test_stowing_on_request_folds_the_arm_as_the_library_does(rig):
+    body = ProcessBody(rig, SystemClock())
+    assert body.startup()
+    body.prepare("stow")
+    until(lambda: abs(body.status().position["joint_wrist_yaw"] - 3.0) < 0.05, "the wrist")
+    status = body.status()
+    assert status.position["wrist_extension"] == pytest.approx(0.0, abs=0.01)
+    assert status.position["joint_lift"] == pytest.approx(0.3, abs=0.02)  # of this tool; no lower than its gripper
+    until(lambda: body.status().busy == "", "the next state")
+    assert body.status().fault == ""
+    body.close()
 
 
 def test_an_unhomed_lift_is_refused(rig, monkeypatch):
