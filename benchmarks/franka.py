@@ -121,7 +121,7 @@ def _circle(center: np.ndarray, t: float) -> np.ndarray:
 
 
 def _hog(ending: threading.Event) -> None:
-    """Never waits, and now and then keeps the interpreter for some milliseconds within one call, as real programs do."""
+    """Never waits, and now and then keeps the interpreter for milliseconds within one call, as real programs do."""
     numbers = np.random.default_rng(0).permutation(40_000).tolist()
     while not ending.is_set():
         sorted(numbers)

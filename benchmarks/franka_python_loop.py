@@ -33,7 +33,7 @@ def pose(state: libfranka.RobotState) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hog() -> None:
-    """Never waits, and now and then keeps the interpreter for some milliseconds within one call, as real programs do."""
+    """Never waits, and now and then keeps the interpreter for milliseconds within one call, as real programs do."""
     numbers = np.random.default_rng(0).permutation(40_000).tolist()
     while True:
         sorted(numbers)

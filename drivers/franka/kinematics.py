@@ -37,6 +37,7 @@ class FrankaKinematics(Kinematics):
         mujoco.mju_quat2Mat(hand, self._model.body("hand").quat)
         back = hand.reshape(3, 3).T
         self._model.site_pos[self._site] = back @ tool_position
+        self._model.site_sameframe[self._site] = 0  # MuJoCo would skip a rotation that was none when it compiled
         self._model.site_quat[self._site] = matrix_to_quaternion(back @ quaternion_to_matrix(tool_quaternion))
 
     @classmethod
