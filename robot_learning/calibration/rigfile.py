@@ -111,7 +111,7 @@ def _copy_of(path: Path) -> Path:
 
 def section(calibration: CalibrationConfig, newline: str = "\n") -> str:
     """The section as text."""
-    content = calibration.model_dump(mode="json", exclude_none=True)
+    content = {key: value for key, value in calibration.to_json().items() if value != {}}
     dumped = yaml.dump({_KEY: _rounded(content)}, sort_keys=False, default_flow_style=None, width=110)
     head, rest = dumped.split("\n", 1)
     return f"{head}\n  {_NOTE}\n{rest}".replace("\n", newline)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="the sim extra is not installed")
+pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
 
 import calibration_episodes as recordings
 from test_delays import fingers, lively, simulated

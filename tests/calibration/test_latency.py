@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="the sim extra is not installed")
+pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
 
 from robot_learning.calibration.camera import CalibrationError
 from robot_learning.calibration.latency import camera_latency, thumbnails

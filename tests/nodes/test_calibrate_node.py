@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed: pip install robot_learning[ros]")
 pytest.importorskip("mujoco", reason="the sim extra is not installed")
+pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from fake_rig import FakeRig, small_rig
