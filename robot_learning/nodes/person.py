@@ -179,4 +179,9 @@ def _kinematics(rig: Rig) -> Kinematics | None:
     """The arm's, where tool motion needs them and they are known."""
     if rig.robot.command == "ee_target" or rig.robot.type not in ROBOTS:
         return None
-    return make_kinematics(rig)
+    try:
+        return make_kinematics(rig)
+    except UserError:  # a description that is not installed, say
+        if rig.teleop.mode == "ee":
+            raise
+        return None
