@@ -168,8 +168,9 @@ class Rig(Frozen):
             if camera.depth:
                 specs.append(
                     StreamSpec(
-                        name=f"{name}_depth", shape=size, dtype="uint16", unit="depth_mm", rate_hz=camera.rate_hz,
-                        frame=f"{name}_optical", codec="depth",
+                        name=f"{name}_depth", shape=camera.depth_shape, dtype="uint16", unit="depth_mm",
+                        rate_hz=camera.rate_hz, codec="depth",
+                        frame=f"{name}_optical" if camera.align else f"{name}_depth_optical",
                     )
                 )  # fmt: skip
         return specs

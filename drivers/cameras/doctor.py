@@ -112,7 +112,10 @@ def _file(name: str, camera: CameraConfig) -> Finding:
     path = Path(camera.file).expanduser().resolve()
     if path.is_file():
         return Finding("ok", f"camera {name}", f"plays {path}")
-    make = " or make one: python -m robot_learning.drivers.cameras.synthetic" if camera.type == "realsense" else ""
+    make = ""
+    if camera.type == "realsense":
+        size = f"--width {camera.width_px} --height {camera.height_px} --rate {camera.rate_hz:g}"
+        make = f", or make one: python -m robot_learning.drivers.cameras.synthetic {camera.file} {size}"
     return Finding("FAIL", f"camera {name}", f"there is no file {path}", f"correct cameras.{name}.file{make}")
 
 

@@ -78,8 +78,9 @@ class RealSenseCamera:
             path = Path(config.file).expanduser().resolve()
             if not path.is_file():
                 raise ConfigError(
-                    f"the camera '{self.name}': there is no recording {path}; record one with the RealSense Viewer, or "
-                    "make one: python -m robot_learning.drivers.cameras.synthetic."
+                    f"the camera '{self.name}': there is no recording {path}; record one with the RealSense Viewer, "
+                    f"or make one: python -m robot_learning.drivers.cameras.synthetic {config.file} "
+                    f"--width {config.width_px} --height {config.height_px} --rate {config.rate_hz:g}"
                 )
             request.enable_device_from_file(str(path), repeat_playback=config.loop)
             device = devices.choose(

@@ -89,19 +89,20 @@ def record(path: str | Path, seconds: float, device: Synthetic | None = None) ->
     """Write a recording; returns its path.
 
     Raises:
-        UserError: there is such a file already, or it can't be written.
+        UserError: there is such a file already, or librealsense did not write all of it.
     """
     device, path = device or Synthetic(), Path(path)
     if path.suffix != ".db3":
         raise UserError(f"a recording's name ends with .db3, got {path}.")
     if path.exists():
         raise UserError(f"there is a file {path} already; remove it, or give another name.")
-    if not path.parent.is_dir():
-        raise UserError(f"there is no folder {path.parent}; make it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     numbers = [n for n in range(round(seconds * device.rate_hz)) if n not in device.missing]
-    SoftwareDevice(device).shoot(path, numbers)
-    _retime(path, device, numbers)
-    return path
+    part = path.with_name(f"{path.stem}.part.db3")  # what was interrupted must not look whole
+    part.unlink(missing_ok=True)
+    SoftwareDevice(device).shoot(part, numbers)
+    _retime(part, device, numbers)
+    return part.replace(path)
 
 
 def picture(device: Synthetic, number: int) -> Images:

@@ -146,6 +146,13 @@ class CameraConfig(Frozen):
             raise ValueError("a uvc camera needs device: its number or path, such as /dev/v4l/by-id/...")
         return self
 
+    @property
+    def depth_shape(self) -> tuple[int, int]:
+        """(H, W) of depth as it is published: the colour image's where it is aligned with it."""
+        if self.align:
+            return self.height_px, self.width_px
+        return self.depth_height_px or self.height_px, self.depth_width_px or self.width_px
+
     def _given(self) -> set[str]:
         """Keys that say something: those written out at their defaults do not."""
         fields = type(self).model_fields

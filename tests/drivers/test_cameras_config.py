@@ -6,6 +6,7 @@ import yaml
 from robot_learning.errors import ConfigError
 from robot_learning.rig import parse_rig, rig_path
 from robot_learning.rig_parts.cameras import KEYS, CameraConfig
+from robot_learning.topics import topics
 
 SIZE = {"width_px": 640, "height_px": 480, "rate_hz": 30}
 
@@ -45,6 +46,17 @@ def test_every_key_of_a_realsense():
         "front": (480, 640, 3),
         "front_depth": (480, 640),
     }
+
+
+def test_depth_that_is_not_aligned_has_its_own_size_frame_and_topic():
+    rig = rig_with("{type: realsense, depth: true, align: false, depth_width_px: 848, depth_height_px: 480}")
+    depth = rig.contract().stream("front_depth")
+    assert (depth.shape, depth.frame) == ((480, 848), "front_depth_optical")
+    assert topics(rig)["front_depth"].topic == "front/depth/image_rect_raw"
+    aligned = rig_with("{type: realsense, depth: true, depth_width_px: 848, depth_height_px: 480}")
+    depth = aligned.contract().stream("front_depth")
+    assert (depth.shape, depth.frame) == ((480, 640), "front_optical")
+    assert topics(aligned)["front_depth"].topic == "front/aligned_depth_to_color/image_raw"
 
 
 @pytest.mark.parametrize(
