@@ -52,7 +52,7 @@ def findings(rig: Rig) -> Iterator[Finding]:
         yield Finding("FAIL", "franka limits", str(error), "mend the rig file")
         return
     yield Finding("ok", "franka limits", f"within those of a {limits.ARMS[config.model].name}")
-    yield library()
+    yield library(config)
     need = config.realtime == "strict"
     yield kernel(need)
     yield priority(need)
@@ -64,11 +64,31 @@ def findings(rig: Rig) -> Iterator[Finding]:
         yield server(config)
 
 
-def library() -> Finding:
-    """franky, and with it libfranka."""
+def library(config: FrankaConfig) -> Finding:
+    """franky, and whether the libfranka within it is for this model: a Panda speaks those before 0.10 alone."""
     if find_spec("franky") is None:
         return Finding("FAIL", "franky", "is not installed", "pip install franky-control==2.0.0 (make hardware)")
-    return Finding("ok", "franky", f"franky-control {metadata.version('franky-control')}, which carries its libfranka")
+    versions = [carried(str(file)) for file in metadata.files("franky-control") or []]
+    libfranka = next((version for version in versions if version), ())
+    detail = (
+        f"franky-control {metadata.version('franky-control')} with libfranka {'.'.join(map(str, libfranka)) or '?'}"
+    )
+    if libfranka and (libfranka < (0, 10)) != (config.model == "panda"):
+        return Finding(
+            "FAIL",
+            "franky",
+            f"{detail} does not speak to a {limits.ARMS[config.model].name}",
+            "install franky's wheel with libfranka "
+            + ("before 0.10, for instance 0.9.2" if config.model == "panda" else "0.10 or later")
+            + ": https://timschneider42.github.io/franky/",
+        )
+    return Finding("ok", "franky", detail)
+
+
+def carried(file: str) -> tuple[int, ...]:
+    """The version of a libfranka by its file's name, such as libfranka-b351eea7.so.0.21.2; empty: none."""
+    match = re.search(r"libfranka-?\w*\.so\.(\d+)\.(\d+)\.(\d+)$", file)
+    return tuple(map(int, match.groups())) if match else ()
 
 
 def kernel(need: bool, flag: Path = Path("/sys/kernel/realtime")) -> Finding:

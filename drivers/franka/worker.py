@@ -202,7 +202,8 @@ class Worker:
             if self._ending:
                 self._on(Event.AT_REST)
             else:
-                found = errors.names(errors.mask(state.last_motion_errors) | errors.mask(state.current_errors))
+                # The state in hand may be from just before; libfranka's words for what ended it are not.
+                found = [name for name in errors.NAMES if f'"{name}"' in why]
                 self._on(Event.ERROR, errors.explain(found) or why or "control ended by itself")
             self._ending = False
         elif not self._leading and (found := errors.names(errors.mask(state.current_errors))):

@@ -138,3 +138,15 @@ def test_answers_are_matched_to_their_requests():
             doctor._receive(ours, sent, times)
         assert list(sent) == [5]
         assert len(times) == 1
+
+
+def test_the_doctor_knows_which_libfranka_speaks_to_which_arm(monkeypatch):
+    pytest.importorskip("franky", reason="franky-control is missing; make hardware installs it")
+
+    def carrying(version, model):
+        monkeypatch.setattr(doctor.metadata, "files", lambda name: [f"franky_control.libs/libfranka-b351.so.{version}"])
+        return doctor.library(FrankaConfig(model=model, address="127.0.0.1"))
+
+    assert carrying("0.21.2", "fr3").mark == carrying("0.9.2", "panda").mark == "ok"
+    assert carrying("0.21.2", "panda").mark == carrying("0.9.2", "fr3").mark == "FAIL"
+    assert "0.9.2" in carrying("0.21.2", "panda").remedy

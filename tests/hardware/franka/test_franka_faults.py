@@ -70,9 +70,9 @@ def test_a_jump_below_the_gate_is_stopped_by_the_robot_named_and_recovered_from(
         station.robot._link.ask({"do": "jump", "what": what}, 5.0)
         reason = stopped_for(station, "discontinuity")
         assert any(name in reason for name in names)
-        assert station.robot.diagnostics()["errors"]
+        until(lambda: station.robot.diagnostics()["errors"], "a state that shows it")
         station.recover()
-        assert station.robot.diagnostics()["errors"] == ""
+        until(lambda: station.robot.diagnostics()["errors"] == "", "a state without errors")
         assert follows(station)
 
 
