@@ -96,13 +96,21 @@ def record(path: str | Path, seconds: float, device: Synthetic | None = None) ->
         raise UserError(f"a recording's name ends with .db3, got {path}.")
     if path.exists():
         raise UserError(f"there is a file {path} already; remove it, or give another name.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     numbers = [n for n in range(round(seconds * device.rate_hz)) if n not in device.missing]
+    if not numbers or min(device.width_px, device.height_px) < 1:
+        size = f"{device.width_px}x{device.height_px} at {device.rate_hz} Hz"
+        raise UserError(f"{seconds:g} s of {size} have no pictures; make it longer or larger.")
     part = path.with_name(f"{path.stem}.part.db3")  # what was interrupted must not look whole
-    part.unlink(missing_ok=True)
-    SoftwareDevice(device).shoot(part, numbers)
-    _retime(part, device, numbers)
-    return part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        SoftwareDevice(device).shoot(part, numbers)
+        _retime(part, device, numbers)
+        return part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{path} can't be written: {error}.") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def picture(device: Synthetic, number: int) -> Images:
@@ -262,6 +270,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"synthetic: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("synthetic: interrupted; nothing was written", file=sys.stderr)
+        return 130
     print(f"{options.path}: {options.seconds:g} s of {options.width}x{options.height} at {options.rate} Hz")
     return 0
 

@@ -288,3 +288,7 @@ def test_the_synthetic_camera_is_a_command(tmp_path, capsys):
     camera.disconnect()
     assert main([path]) == 2
     assert "already; remove it" in capsys.readouterr().err
+    assert main([str(tmp_path / "none.db3"), "--seconds", "0"]) == 2
+    assert main(["/proc/none.db3", "--seconds", "1"]) == 2
+    assert "can't be written" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["out.db3"]
