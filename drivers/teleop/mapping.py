@@ -96,7 +96,7 @@ class Mapping:
         held = {
             "key": "a motion key", "touch": "the touch of a stick or slider", "cap": "the cap off its centre"
         }.get(self._dead_man, self._dead_man)  # fmt: skip
-        moves = ", ".join(f"{motion} {_text(source)}" for motion, source in self._sources.items())
+        moves = ", ".join(dict.fromkeys(f"{m} {_text(s)}" if _text(s) != m else m for m, s in self._sources.items()))
         lines = [
             f"dead-man: {held}" + (f"; clutch: {self._device.clutch}" if self._device.clutch else ""),
             f"motions: {moves}",
