@@ -166,18 +166,20 @@ def usb_warning(found: Found) -> str:
     return f"connected by USB {found.usb}: use a USB 3 port and cable" if _slow(found) else ""
 
 
+_NO_RECORDING = "it is no .db3 recording of librealsense; pyrealsense2's context().convert_bag_to_db3(old, new) converts an old .bag"
 _REMEDIES = {
     "busy": "another program has it open: close the RealSense Viewer and other nodes",
     "power state": "the udev rules are missing, or another program has it open: docs/hardware/realsense.md",
     "permission": "install the udev rules and plug it in again: docs/hardware/realsense.md",
     "resolve requests": "its streams don't go together at this rate and connection: lower the rate, or use USB 3",
-    "failed to open file": "it is no recording of librealsense",
-    "not a database": "it is no recording of librealsense",
+    "ros reader": _NO_RECORDING,
+    "not a database": _NO_RECORDING,
 }
 
 
 def explained(camera: str, where: str, error: RuntimeError) -> UserError:
     """librealsense's own words about what it can't open, and what usually mends it."""
-    remedies = [remedy for word, remedy in _REMEDIES.items() if word in str(error).lower()]
+    reason = str(error).rpartition("Reason: ")[2]
+    remedies = [remedy for word, remedy in _REMEDIES.items() if word in reason.lower()]
     advice = remedies[0] if remedies else "see docs/hardware/realsense.md, What each error means"
-    return UserError(f"the camera '{camera}': librealsense can't open {where}: {error}; {advice}.")
+    return UserError(f"the camera '{camera}': librealsense can't open {where}: {reason}; {advice}.")

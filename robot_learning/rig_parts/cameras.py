@@ -73,7 +73,7 @@ class CameraConfig(Frozen):
     Attributes:
         depth: for realsense, aligned with the colour image unless `align` is false.
         serial: of the device, in quotes; empty: the only one that is connected.
-        file: realsense: a recording (.db3, or .bag of older versions) to play instead of a device; video: what to play.
+        file: realsense: a recording (.db3) to play instead of a device; video: what to play.
         loop: play the file again and again; else the camera is lost at its end.
         infrared: left and right, as `infra1/image_rect_raw` and `infra2/image_rect_raw`.
         align: depth as the colour camera sees it; false: as the depth camera does, `depth/image_rect_raw`.

@@ -64,7 +64,7 @@ def test_a_device_on_usb_2_is_told_as_the_likely_reason(tmp_path):
 def test_a_file_that_is_no_recording_is_one_sentence(tmp_path):
     path = tmp_path / "text.db3"
     path.write_text("not a recording")
-    with pytest.raises(UserError, match=r"librealsense can't open the recording .*text.db3"):
+    with pytest.raises(UserError, match=r"can't open the recording .*text.db3: .* it is no .db3 recording"):
         camera_of(path, SystemClock()).connect()
 
 
