@@ -166,7 +166,8 @@ def usb_warning(found: Found) -> str:
     return f"connected by USB {found.usb}: use a USB 3 port and cable" if _slow(found) else ""
 
 
-_NO_RECORDING = "it is no .db3 recording of librealsense; pyrealsense2's context().convert_bag_to_db3(old, new) converts an old .bag"
+_CONVERT = "pyrealsense2's context().convert_bag_to_db3(old, new)"
+_NO_RECORDING = f"it is no .db3 recording of librealsense; {_CONVERT} makes one of an old .bag"
 _REMEDIES = {
     "busy": "another program has it open: close the RealSense Viewer and other nodes",
     "power state": "the udev rules are missing, or another program has it open: docs/hardware/realsense.md",
