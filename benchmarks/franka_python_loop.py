@@ -33,12 +33,10 @@ def pose(state: libfranka.RobotState) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hog() -> None:
-    """Never waits, and now and then keeps the interpreter for milliseconds within one call, as real programs do."""
-    numbers = np.random.default_rng(0).permutation(40_000).tolist()
+    """Never waits, and gives the interpreter away only when it is made to."""
+    count = 0
     while True:
-        sorted(numbers)
-        for i in range(200_000):
-            i += 1
+        count += 1
 
 
 def follow(robot: libfranka.Robot, model: libfranka.Model, end_s: float, rates: list, errors: list) -> None:

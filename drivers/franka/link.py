@@ -122,6 +122,7 @@ class Link:
         self._closing.set()
         self._process.kill()
         self._process.wait()
+        self._socket.close()
 
     def _listen(self) -> None:
         reader = packets.Packets(self._pipe)

@@ -56,6 +56,7 @@ class FrankaRobot:
         self._observers = self.kinematics.twin()
         self.heard: Callable[[RobotState], None] = lambda state: None
         self._link: Link | None = None
+        self._unconnected = ""  # why there is no link where there should be one
         self._generation = 0
         self._stopping = threading.Lock()
         self._packet: StatePacket | None = None
@@ -81,10 +82,11 @@ class FrankaRobot:
             link.connect(self._config.connect_timeout_s)
             self._link = link
             self._await_state()
-        except UserError:
-            self._link = None
+        except UserError as error:
+            self._link, self._unconnected = None, f"it is not connected ({str(error).rstrip('.')}); recover tries again"
             link.kill()
             raise
+        self._unconnected = ""
         # The new process knows of no stop yet, and must not take a target from before one.
         link.send(packets.pack_stop(self._generation))
 
@@ -141,7 +143,7 @@ class FrankaRobot:
 
     def disconnect(self) -> None:
         self.stop()
-        link, self._link = self._link, None
+        link, self._link, self._unconnected = self._link, None, ""
         if link is not None:
             link.close()
 
@@ -154,7 +156,7 @@ class FrankaRobot:
         """Why the robot holds by itself, and what to do; empty: it does not."""
         link = self._link
         if link is None:
-            return ""
+            return self._unconnected
         if not link.alive:
             return "its process has ended; see what that printed, then recover, which starts it again"
         if State(self._notice["state"]) in HOLDS:
@@ -180,7 +182,7 @@ class FrankaRobot:
                     return
                 except TimeoutError:
                     link.kill()
-            if link is not None:
+            if link is not None or self._unconnected:
                 self._open()
         except UserError as error:
             raise SafetyError(f"{str(error).rstrip('.')}.") from None

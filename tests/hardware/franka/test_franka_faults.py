@@ -130,6 +130,29 @@ def test_a_node_that_falls_silent_is_braked_by_the_robots_process(station):
         station.robot.command(_anything(station))
 
 
+def test_a_robot_that_can_not_be_reached_anew_stays_a_fault(station, simulator):
+    assert follows(station)
+    os.kill(station.robot._link.pid, signal.SIGKILL)
+    simulator.kill()
+    stopped_for(station, "process has ended")
+    for _ in range(2):
+        with pytest.raises(SafetyError, match="no Franka at"):
+            station.helm.recover()
+        assert "not connected" in station.robot.fault
+        assert station.helm.gate.state == "stopped"
+    simulator.start()
+    station.recover()
+    assert follows(station)
+
+
+def test_strict_means_a_real_time_kernel(simulator):
+    if Path("/sys/kernel/realtime").exists():
+        pytest.skip("this kernel is a real-time one")
+    with pytest.raises(UserError, match="realtime is strict, but the kernel") as refused:
+        Station(make_rig(franka={"realtime": "strict"})).robot.connect()
+    assert "docs/hardware/franka.md" in str(refused.value)
+
+
 def _anything(station):
     from robot_learning.drivers.interfaces import EeTarget, seal
     from robot_learning.rotation import matrix_to_rotation_6d
