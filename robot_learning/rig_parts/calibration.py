@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from robot_learning.contract import Frozen
 from robot_learning.errors import closest
@@ -71,6 +71,11 @@ class Record(Frozen):
     date: str
     tool_version: str
     source: str
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else value  # YAML makes one of a date without quotes
 
     @model_validator(mode="after")
     def _check_date(self) -> Record:

@@ -6,7 +6,9 @@ import zlib
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
+pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
+
+import cv2
 
 from robot_learning.calibration.board import corners, picture, write_page
 from robot_learning.calibration.detect import Detector, NoBoard

@@ -1,5 +1,7 @@
 """A camera's pose from rendered pictures of a board, against the known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,9 @@ pytest.importorskip("mujoco", reason="the sim extra is not installed")
 pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'opencv-python>=4.8'")
 
 from robot_learning.calibration.bundle import View
-from robot_learning.calibration.camera import CalibrationError
+from robot_learning.calibration.camera import CalibrationError, project
 from robot_learning.calibration.handeye import calibrate
-from robot_learning.calibration.poses import angle_deg, distance_mm, pose
+from robot_learning.calibration.poses import angle_deg, distance_mm, inverse, pose
 from robot_learning.calibration.rendered import BoardScene
 from robot_learning.calibration.results import camera_pose, text_of
 from robot_learning.rig_parts.calibration import BoardConfig
@@ -70,6 +72,24 @@ def test_the_camera_is_found(case, given):
         assert abs(found.intrinsics.fx / case.lens.fx - 1) < 0.01
 
 
+def test_a_lens_that_distorts_is_found_with_the_camera(hand):
+    lens = hand.lens.model_copy(update={"distortion": (-0.12, 0.05, 0.001, -0.0015, 0.0), "cx": 327.0, "cy": 231.0})
+    rng = np.random.default_rng(0)
+    views = []
+    for v in hand.views:
+        board = inverse(v.tool @ hand.truth) @ hand.scene.board_pose
+        d = v.detection
+        pixels = project(lens, d.points @ board[:3, :3].T + board[:3, 3]) + rng.normal(0, 0.1, d.pixels.shape)
+        views.append(View(v.name, v.tool, replace(d, pixels=pixels)))
+    found = calibrate(shaken(views, (1e-4, np.radians(0.01))), "hand")
+    mm, deg = hand.off(found)
+    assert mm < WITHIN_MM
+    assert deg < WITHIN_DEG
+    assert abs(found.intrinsics.fx / lens.fx - 1) < 0.005
+    assert abs(found.intrinsics.cx - lens.cx) < 3.0
+    assert found.intrinsics.distortion[0] == pytest.approx(-0.12, abs=0.03)
+
+
 def test_noise_on_the_robots_poses_is_borne_and_told(case):
     found = calibrate(shaken(case.views, ROBOT_NOISE), case.mount, case.lens)
     mm, deg = case.off(found)
@@ -105,10 +125,9 @@ def test_poses_half_of_which_are_wrong_are_refused(case):
 
 def test_wrong_squares_are_told_with_their_true_size(hand):
     scaled = [
-        View(v.name, v.tool, v.detection.__class__(**{**v.detection.__dict__, "points": v.detection.points / 1.05,
-                                                      "square_m": 0.03 / 1.05}))
+        View(v.name, v.tool, replace(v.detection, points=v.detection.points / 1.05, square_m=0.03 / 1.05))
         for v in hand.views
-    ]  # fmt: skip
+    ]
     with pytest.raises(CalibrationError, match=r"the squares measure (29\.9|30\.0)\d mm, not 28\.57"):
         calibrate(scaled, "hand", hand.lens)
 

@@ -134,6 +134,12 @@ def test_a_calibration_that_is_not_this_rigs_is_refused(path, change, says):
         load_rig(changed(path, change))
 
 
+def test_a_date_that_somebody_wrote_without_quotes_is_read(path):
+    changed(path, lambda c: c["actuator"].update(date=NOW))  # as YAML reads it
+    assert "date: 2026-05-01 12:00:00" in path.read_text()
+    assert load_rig(path).calibration.actuator.age_days(NOW) == 0
+
+
 def test_a_camera_that_the_rig_has_not_is_refused_before_anything_is_written(path):
     with pytest.raises(UnknownName, match="did you mean 'front'"):
         updated(load_rig(path), late(), "frnt")
