@@ -33,8 +33,8 @@ $(BIN)/python:
 # robosuite's declared dependencies need a C compiler, for a keyboard device that nobody here uses: so --no-deps.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[learn,sim,convert,deploy,ros,dev]"
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt numba opencv-python qpsolvers quadprog scipy termcolor
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[learn,sim,convert,deploy,calibrate,ros,dev]"
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt numba qpsolvers quadprog scipy termcolor
 	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt --no-deps robosuite mink
 	@touch $@
 

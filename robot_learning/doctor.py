@@ -28,6 +28,7 @@ GIVES = {
     "sim": "simulated tasks and videos of rollouts",
     "convert": "import and export of robomimic HDF5 and bags",
     "deploy": "policy servers, input devices, the live view",
+    "calibrate": "calibration, UVC cameras",
     "franka": "Franka arms",
     "realsense": "RealSense cameras",
     "ros": "ROS 2 from wheels, for tests and for people without a ROS installation",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from robot_learning.doctor import Finding
 from robot_learning.drivers.cameras.registry import CAMERAS
@@ -33,6 +34,10 @@ def examine_rig(name_or_path: str) -> Iterator[Finding]:
     for name, camera in rig.cameras.items():
         if name not in rig.topics:
             yield _known(f"camera {name}", camera.type, [*CAMERAS, "mujoco"])
+    if rig.calibration is not None:
+        old = rig.calibration.stale(datetime.now(UTC))
+        yield Finding("--" if old else "ok", "calibration", " ".join(old) or "not too old",
+                      "robot-learning calibrate --help" if old else "")  # fmt: skip
     doctors = [_ROBOT_DOCTORS[rig.robot.type]] if rig.robot.type in _ROBOT_DOCTORS else []
     if any(camera.type != "mujoco" and name not in rig.topics for name, camera in rig.cameras.items()):
         doctors.append(_CAMERA_DOCTOR)
