@@ -14,7 +14,8 @@ class BaseVelocity:
     """The base's velocity (2,) [m/s, rad/s], within speed and acceleration of each part.
 
     Args:
-        period_s: between two commands; a longer silence earns no larger change.
+        period_s: between two commands; a longer silence earns no larger change. In the silence beyond a period the base is
+            taken to have braked.
     """
 
     def __init__(self, limits: BaseLimits, period_s: float) -> None:
@@ -36,7 +37,9 @@ class BaseVelocity:
             if value != limit
         ]
         step = self._change * min(elapsed_s, self._period_s)
-        reached = np.clip(inside, self.velocity - step, self.velocity + step)
+        braked = self._change * max(0.0, elapsed_s - self._period_s)
+        velocity = np.sign(self.velocity) * np.maximum(np.abs(self.velocity) - braked, 0.0)
+        reached = np.clip(inside, velocity - step, velocity + step)
         trips += [
             Trip(f"base_{name}_acceleration", f"the base's change of {name} was limited", float(value), float(limit))
             for name, value, limit in zip(_NAMES, inside, reached, strict=True)

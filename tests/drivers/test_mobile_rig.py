@@ -110,6 +110,14 @@ def test_a_base_that_was_stopped_begins_at_rest_again(station):
     np.testing.assert_allclose(send(station, cart.joints, [0.2, 0.0]).gated.base_velocity, [0.02, 0.0])
 
 
+def test_after_a_silence_the_base_does_not_go_on_from_where_it_was(station):
+    clock, cart, _ = station
+    for _ in range(20):
+        send(station, cart.joints, [0.2, 0.5])
+    clock.advance(1.0)  # the base has stopped by itself meanwhile
+    np.testing.assert_allclose(send(station, cart.joints, [0.0, 0.0]).gated.base_velocity, [0.0, 0.0], atol=1e-12)
+
+
 @pytest.mark.parametrize(("base", "trip"), [(None, "base"), ([np.nan, 0.0], "not_finite"), ([0.1], "shape")])
 def test_a_target_without_a_good_base_velocity_is_refused(station, base, trip):
     result = send(station, station[1].joints, base)
