@@ -14,8 +14,8 @@ class BaseVelocity:
     """The base's velocity (2,) [m/s, rad/s], within speed and acceleration of each part.
 
     Args:
-        period_s: between two commands; a longer silence earns no larger change. In the silence beyond a period the base is
-            taken to have braked.
+        period_s: between two commands; a longer silence earns no larger change. In the silence beyond a period the
+            base is taken to have braked.
     """
 
     def __init__(self, limits: BaseLimits, period_s: float) -> None:
