@@ -25,7 +25,7 @@ _FRAME_TOLERANCE = 1e-4  # [m], and of rotation matrices
 _RAMP_S = 0.1  # from the last torque to damping alone, at the end of control
 _TAKES_S = 0.5  # until a state shows what was set
 _RTPRIO = 80  # libfranka asks for the highest
-_BROKEN = (franky.NetworkException, RuntimeError)  # the latter: libfranka lets some of its network library's pass
+BROKEN = (franky.NetworkException, RuntimeError)  # the latter: libfranka lets some of its network library's pass
 
 
 class ConnectionLost(UserError):
@@ -62,7 +62,7 @@ class Arm:
                 f"the robot at {address} speaks another version than this libfranka ({_text(error)}); see the table at "
                 "https://frankarobotics.github.io/docs/compatibility.html and update the one or the other."
             ) from None
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ConnectionLost(
                 f"there is no Franka at {address} ({_text(error)}); see that it is switched on, the cable is in the "
                 "control box's LAN port, and FCI is activated in Desk."
@@ -103,7 +103,7 @@ class Arm:
         """The newest state; waits for it (about 1 ms) where nothing is controlled. ConnectionLost where none comes."""
         try:
             return self._robot.state
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
 
     def twist(self, state: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +170,7 @@ class Arm:
         """Why control ended; empty where it ended in order. ConnectionLost where the connection broke."""
         try:
             self._robot.join_motion(1.0)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
         except franky.Exception as error:
             return _text(error)
@@ -196,7 +196,7 @@ class Arm:
                     f"{errors.explain(found) or 'look into Desk'}"
                 )
             self.configure()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ConnectionLost(f"the connection to the robot broke ({_text(error)})") from None
         except franky.Exception as error:
             raise UserError(f"the robot can't recover by itself ({_text(error)}); look into Desk.") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import franky
 
+from robot_learning.drivers.franka.arm import BROKEN
 from robot_learning.rig import Rig
 
 _CLOSED_M = 0.002  # a width this near to the narrowest is a grasp: with force, whatever is between the fingers
@@ -80,7 +81,8 @@ class Hand:
 
     def _read(self) -> None:
         state = self._gripper.state
-        self.width_m, self.grasped = float(state.width), bool(state.is_grasped)
+        self.width_m = float(state.width)
+        self.grasped = bool(state.is_grasped) and self.width_m > _CLOSED_M  # fingers that met hold nothing
 
     def _run(self) -> None:
         while not self._ending.is_set():
@@ -89,7 +91,7 @@ class Hand:
                     self._open()
                 self._turn()
                 self.problem = ""
-            except franky.NetworkException as error:
+            except BROKEN as error:
                 self.problem, self._gripper, self._told = f"the hand does not answer ({error})", None, None
                 self._ending.wait(_RETRY_S)
             except franky.Exception as error:  # a command that failed: the next one may work

@@ -30,6 +30,7 @@ REALTIME_LOST = (
 MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "automatic error recovery")
 _STALE_NS = seconds_to_ns(0.5)
 _SWITCH_S = 0.0005
+_QUICK_NS = 50_000
 _RECOVER_S = 15.0
 _FIRST_STATE_S = 5.0
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # shares of the gripper's range
@@ -253,6 +254,3 @@ class FrankaRobot:
             self._offset_ns = now - (before + after) // 2
         self._stamp_ns = max(min(monotonic_ns + self._offset_ns, now), self._stamp_ns + 1)
         return self._stamp_ns
-
-
-_QUICK_NS = 50_000

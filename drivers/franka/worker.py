@@ -81,7 +81,7 @@ class Worker:
             assert self._rig.franka is not None
             try:
                 self._hand.connect()
-            except franky.Exception as error:
+            except (franky.Exception, RuntimeError) as error:
                 raise UserError(
                     f"there is no Franka Hand at {self._rig.franka.address} ({error}); switch it on in Desk, or say "
                     "`franka: {hand: null}` for an arm without one."
