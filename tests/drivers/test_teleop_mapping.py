@@ -185,7 +185,7 @@ def test_the_operator_is_told_what_does_what(device):
     mapping.opened(TeleopConfig().devices()[device].inputs.buttons)
     told = mapping.help()
     assert "dead-man: " in told
-    assert "x " in told
+    assert "motions: x" in told
     if device != "web":
         assert "stop" in told
 
