@@ -1,6 +1,7 @@
 """Depth: its unit, its alignment with the colour image, its filters, and what is told of the lenses."""
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,9 +17,17 @@ def first(path, **config):
     """The first frame of a recording, and its camera, released."""
     camera = camera_of(path, SystemClock(), depth=True, loop=True, **config)
     camera.connect()
-    frame = camera.read()
+    frame = next(with_depth(camera))
     camera.disconnect()
     return frame, camera
+
+
+def with_depth(camera):
+    """Frames that have depth: while librealsense starts its streams, one may come without."""
+    while True:
+        frame = camera.read()
+        if frame.depth is not None:
+            yield frame
 
 
 def hills(device, number):
@@ -142,7 +151,7 @@ def test_filters_do_what_they_say_and_nothing_unless_asked(tmp_path):
     def depth_with(filters, frames=1):
         camera = camera_of(path, SystemClock(), depth=True, align=False, filters=filters, loop=True)
         camera.connect()
-        pictures = [camera.read() for _ in range(frames)]
+        pictures = list(islice(with_depth(camera), frames))
         camera.disconnect()
         return pictures[-1].depth, noisy_depth(pictures[-1].sequence)
 

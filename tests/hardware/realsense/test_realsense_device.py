@@ -284,7 +284,7 @@ def test_the_synthetic_camera_is_a_command(tmp_path, capsys):
     assert main([path, "--seconds", "0.2", "--width", "64", "--height", "48", "--rate", "15"]) == 0
     camera = camera_of(path, SystemClock(), rate_hz=15, depth=True, loop=True)
     camera.connect()
-    assert camera.read().depth.shape == (48, 64)
+    assert camera.read().colour.shape == (48, 64, 3)
     camera.disconnect()
     assert main([path]) == 2
     assert "already; remove it" in capsys.readouterr().err
