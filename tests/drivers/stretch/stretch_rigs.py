@@ -37,6 +37,10 @@ def stretch_content():
     return content
 
 
+# For tests in real time: what a busy machine delays is no fault.
+PATIENT = {"limits": {"command_age_max_s": 2.0}, "stretch": {"silence_s": 2.0}}
+
+
 def stretch_rig(**changes):
     """That rig, with some sections' keys changed."""
     content = stretch_content()

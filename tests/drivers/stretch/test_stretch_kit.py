@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fake_stretch_body import FakeStretchBody
-from stretch_rigs import stretch_rig
+from stretch_rigs import PATIENT, stretch_rig
 
 from robot_learning.clock import SystemClock
 from robot_learning.drivers.stretch.robot import StretchRobot
@@ -17,7 +17,7 @@ LIFT_UP = (0, 0.03)
 class TestOverAFakeBody(RobotKit):
     @pytest.fixture
     def station(self):
-        rig, clock = stretch_rig(), SystemClock()
+        rig, clock = stretch_rig(**PATIENT), SystemClock()
         made = Station(rig, StretchRobot(rig, clock, FakeStretchBody(clock)), clock, LIFT_UP)
         yield made
         made.robot.disconnect()
@@ -30,7 +30,7 @@ class TestOverTheProcessOfAFakeLibrary(RobotKit):
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "fake_library"))
         monkeypatch.setenv("HELLO_FLEET_PATH", str(tmp_path))
         monkeypatch.setenv("HELLO_FLEET_ID", "robot")
-        rig, clock = stretch_rig(), SystemClock()
+        rig, clock = stretch_rig(**PATIENT), SystemClock()
         made = Station(rig, StretchRobot(rig, clock), clock, LIFT_UP)
         yield made
         made.robot.disconnect()

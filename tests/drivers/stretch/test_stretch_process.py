@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stretch_rigs import stretch_rig
+from stretch_rigs import PATIENT, stretch_rig
 
 from robot_learning.clock import SystemClock
 from robot_learning.drivers.interfaces import JointTarget, seal
@@ -63,7 +63,7 @@ def log(tmp_path, monkeypatch):
 
 @pytest.fixture
 def robot(log):
-    robot = StretchRobot(stretch_rig(), SystemClock())
+    robot = StretchRobot(stretch_rig(**PATIENT), SystemClock())
     robot.connect()
     yield robot
     robot.disconnect()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stretch_rigs import stretch_rig
+from stretch_rigs import PATIENT, stretch_rig
 
 from robot_learning.clock import SystemClock
 from robot_learning.drivers.interfaces import JointTarget, seal
@@ -42,7 +42,7 @@ def rig(stretch_python, fleet, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_RUNSTOP", str(tmp_path / "runstop"))
     monkeypatch.setenv("FAKE_CONTACT", str(tmp_path / "contact"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return stretch_rig(stretch={"python": str(python), "silence_s": 2.0})
+    return stretch_rig(limits=PATIENT["limits"], stretch={"python": str(python), **PATIENT["stretch"]})
 
 
 class TestKit(RobotKit):
