@@ -167,6 +167,7 @@ class Worker:
             self._time = RobotTime()
             self._arm.connect()
         self._arm.recover()
+        self._pending = None  # a robot that recovers stands still, whatever was asked of it meanwhile
         self._on(Event.RECOVERED)
 
     # What the arm does
