@@ -30,12 +30,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	echo "Python can't make virtual environments; mend it with: apt-get install python3-venv" >&2; exit 2; }
 
-# robosuite's declared dependencies need a C compiler, for a keyboard device that nobody here uses: so --no-deps.
+# robosuite's declared dependencies need a C compiler, for a keyboard device that nobody here uses: so --no-deps. Of
+# Hello Robot's package only the descriptions of the robot are read.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
 	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[learn,sim,convert,deploy,calibrate,ros,dev]"
 	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt numba qpsolvers quadprog scipy termcolor
-	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt --no-deps robosuite mink
+	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt --no-deps robosuite mink hello-robot-stretch-urdf
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -53,14 +54,13 @@ ENVIRONMENTS := tests/hardware/environments
 
 $(VENV)/.hardware: $(VENV)/.installed
 	$(BIN)/python -m pip install $(PIP_ARGS) -c constraints.txt -e ".[franka,realsense]"
-	$(BIN)/python -m pip install $(PIP_ARGS) --no-deps hello-robot-stretch-urdf==0.1.2
 	@touch $@
 
 $(VENVS)/%/.installed: $(ENVIRONMENTS)/%.txt | $(BIN)/python
 	@echo "make: the environment $(VENVS)/$*"
 	@$(PYTHON) -m venv $(VENVS)/$* && $(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) -r $< && \
-	{ test ! -e $(ENVIRONMENTS)/$*-model.txt || \
-	$(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r $(ENVIRONMENTS)/$*-model.txt; } && touch $@ || \
+	{ test ! -e $(ENVIRONMENTS)/$*-nodeps.txt || \
+	$(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r $(ENVIRONMENTS)/$*-nodeps.txt; } && touch $@ || \
 	echo "make: the environment '$*' can't be had here; its tests will be skipped." >&2
 
 hardware: $(VENV)/.hardware $(foreach name,franka-sim franky-sim pylibfranka stretch,$(VENVS)/$(name)/.installed)
