@@ -26,6 +26,7 @@ from robot_learning.rig_parts.cameras import CameraConfig
 _QUEUED = 8  # framesets; a reader that is slower loses the oldest, which leaves holes in the frame numbers
 _POLL_MS = 100
 _FIRST_S, _SILENT_S = 5.0, 2.0  # the first frame waits for the sensors to start
+_SETTLE_S = 0.3  # at a recording's end: a pipeline stopped while librealsense's reader still ends has crashed, rarely
 _NS_PER_MS = 1_000_000
 _PLAUSIBLE_MS = (-50.0, 2000.0)  # age of a frame whose stamp is in this computer's time
 _EXPOSURE_MS = 200.0  # longest way from mid-exposure to the device's stamp that is believed
@@ -161,6 +162,7 @@ class RealSenseCamera:
             elif self._at_end():
                 self._ready.extend(self._pairing.flush())
                 if not self._ready:
+                    time.sleep(_SETTLE_S)
                     raise CameraLost(
                         f"the camera '{self.name}': the recording {self._config.file} is at its end; "
                         f"cameras.{self.name}.loop: true plays it again and again."
