@@ -86,6 +86,11 @@ class Rig(Frozen):
                 )
         if self.robot.base != (self.limits.base is not None):
             raise ValueError("robot.base and limits.base go together: a mobile base needs limits, no other has them")
+        serials = [camera.serial for camera in self.cameras.values() if camera.serial]
+        if twice := {serial for serial in serials if serials.count(serial) > 1}:
+            raise ValueError(
+                f"cameras: two have the serial number {', '.join(sorted(twice))}; each device is one camera"
+            )
         if (self.robot.type == "bridge") != (self.bridge is not None):
             raise ValueError("robot.type: bridge and the section 'bridge' go together")
         if self.bridge is not None:

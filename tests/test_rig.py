@@ -120,3 +120,9 @@ def test_depth_and_colour_streams_follow_from_the_cameras(content):
     assert contract.stream("side").shape == (24, 32, 3)
     assert contract.stream("side_depth").dtype == "uint16"
     assert contract.stream("side_depth").rate_hz == 15
+
+
+def test_one_device_is_not_two_cameras():
+    content = yaml.safe_load((rig_folder() / "fr3_two_realsense.yaml").read_text())
+    content["cameras"]["wrist"]["serial"] = content["cameras"]["front"]["serial"]
+    assert "two have the serial number 000000000001" in refusal(content)

@@ -167,6 +167,10 @@ class MujocoCamera:
         """The pinhole matrix (3, 3) [px]."""
         return intrinsics(self._world, self.name, self._config.width_px, self._config.height_px)
 
+    def distortion(self) -> np.ndarray:
+        """None: (5,) zeros."""
+        return np.zeros(5)
+
     def _expose(self, now_ns: int) -> None:
         if self._renderer is None:
             return
