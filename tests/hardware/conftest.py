@@ -1,0 +1,7 @@
+"""Vendors' libraries in one process with ROS."""
+
+import contextlib
+
+with contextlib.suppress(ImportError):
+    # pyrealsense2 2.59, imported before rclpy, makes the process end with a segmentation fault. Nodes import rclpy first.
+    import rclpy  # noqa: F401
