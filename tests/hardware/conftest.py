@@ -3,5 +3,5 @@
 import contextlib
 
 with contextlib.suppress(ImportError):
-    # pyrealsense2 2.59, imported before rclpy, makes the process end with a segmentation fault. Nodes import rclpy first.
+    # pyrealsense2 2.59 imported before rclpy: the process ends with a segmentation fault. Nodes import rclpy first.
     import rclpy  # noqa: F401
