@@ -14,7 +14,10 @@ BEND = (0.1, -0.05, 0.002, -0.001, 0.01)
 
 
 def first(path, **config):
-    """The first frame of a recording, and its camera, released."""
+    """The first frame of a recording, and its camera, released.
+
+    While streams start, frames pass unseen, on a busy machine half a second of them: recordings are longer than that.
+    """
     camera = camera_of(path, SystemClock(), depth=True, loop=True, **config)
     camera.connect()
     frame = next(with_depth(camera))
@@ -70,7 +73,7 @@ def reprojected(device, depth):
 
 
 def test_aligned_depth_is_the_reprojection_by_hand(tmp_path):
-    device = make_recording(tmp_path / "a.db3", 0.1, draw=hills, to_colour_m=(0.02, -0.01, 0.005), focal=(0.8, 0.6))
+    device = make_recording(tmp_path / "a.db3", 1.0, draw=hills, to_colour_m=(0.02, -0.01, 0.005), focal=(0.8, 0.6))
     frame, _ = first(tmp_path / "a.db3")
     expected = reprojected(device, hills(device, 0).depth)
     assert (expected > 0).mean() > 0.5
@@ -82,7 +85,7 @@ def test_aligned_depth_is_the_reprojection_by_hand(tmp_path):
 def test_depth_is_aligned_with_a_bent_image_too(tmp_path):
     """librealsense's own alignment takes such a lens for straight: several pixels, towards the edges."""
     device = make_recording(
-        tmp_path / "a.db3", 0.1, width_px=160, height_px=120, draw=hills, distortion=BEND, focal=(0.8, 0.6)
+        tmp_path / "a.db3", 1.0, width_px=160, height_px=120, draw=hills, distortion=BEND, focal=(0.8, 0.6)
     )
     frame, camera = first(tmp_path / "a.db3", width_px=160, height_px=120)
     expected = reprojected(device, hills(device, 0).depth).astype(int)
@@ -100,7 +103,7 @@ def test_depth_is_aligned_with_a_bent_image_too(tmp_path):
 
 
 def test_the_box_is_where_the_colour_image_shows_it(tmp_path):
-    device = make_recording(tmp_path / "a.db3", 0.1, width_px=160, height_px=120, to_colour_m=(0.05, 0.0, 0.0))
+    device = make_recording(tmp_path / "a.db3", 1.0, width_px=160, height_px=120, to_colour_m=(0.05, 0.0, 0.0))
     size = {"width_px": 160, "height_px": 120}
     frame, _ = first(tmp_path / "a.db3", **size)
     red = (frame.colour == (230, 60, 40)).all(axis=2)
@@ -115,11 +118,11 @@ def test_the_box_is_where_the_colour_image_shows_it(tmp_path):
 
 
 def test_depth_is_millimetres_whatever_the_devices_unit(tmp_path):
-    make_recording(tmp_path / "a.db3", 0.1, draw=hills, unit_m=0.0001)  # as a D405's
+    make_recording(tmp_path / "a.db3", 1.0, draw=hills, unit_m=0.0001)  # as a D405's
     fine = hills_depth(0.0001)
     frame, _ = first(tmp_path / "a.db3", align=False)
     assert (frame.depth == np.rint(fine / 10)).all()
-    make_recording(tmp_path / "b.db3", 0.1, draw=deep, unit_m=0.01)
+    make_recording(tmp_path / "b.db3", 1.0, draw=deep, unit_m=0.01)
     frame, _ = first(tmp_path / "b.db3", align=False)
     assert frame.depth[0, 0] == 65_530
     assert frame.depth[0, 1] == 0  # 65.54 m is more than 16 bits of millimetres hold
@@ -175,7 +178,7 @@ def noisy_depth(number):
 
 
 def test_lenses_are_the_devices_own(tmp_path):
-    make_recording(tmp_path / "a.db3", 0.1, distortion=BEND, to_colour_m=(0.02, -0.01, 0.005), baseline_m=0.05)
+    make_recording(tmp_path / "a.db3", 1.0, distortion=BEND, to_colour_m=(0.02, -0.01, 0.005), baseline_m=0.05)
     _, camera = first(tmp_path / "a.db3", infrared=True)
     f = 0.95 * 64
     np.testing.assert_allclose(camera.intrinsics(), [[f, 0, 32], [0, f, 24], [0, 0, 1]], rtol=1e-6)
