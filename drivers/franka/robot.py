@@ -18,6 +18,7 @@ from robot_learning.drivers.franka.kinematics import FrankaKinematics
 from robot_learning.drivers.franka.link import Link
 from robot_learning.drivers.franka.packets import StatePacket, TargetPacket
 from robot_learning.drivers.franka.states import HOLDS, State
+from robot_learning.drivers.grip import Grip
 from robot_learning.drivers.interfaces import EeTarget, Gated, RobotState, Target, unseal
 from robot_learning.errors import SafetyError, UserError
 from robot_learning.rig import Rig
@@ -33,7 +34,6 @@ _SWITCH_S = 0.0005
 _QUICK_NS = 50_000
 _RECOVER_S = 15.0
 _FIRST_STATE_S = 5.0
-_CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # shares of the gripper's range
 _KEPT_M = 0.005  # a wish so near to the width of what is held is no wish to let go
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class FrankaRobot:
         self._notice: dict[str, Any] = {"state": int(State.DISCONNECTED), "reason": ""}
         self._offset_ns: int | None = None
         self._stamp_ns = 0
-        self._gripper_width: float | None = None  # as told
+        self._grip = Grip(rig)
         self._late_ms, self._limited = 0.0, 0
 
     def connect(self) -> None:
@@ -123,18 +123,10 @@ class FrankaRobot:
 
     def _width(self, wish: float) -> float:
         """What the hand is told: it takes no stream of widths, see `robot.gripper` in the rig file."""
-        closed, opened = self._rig.limits.gripper_width_min_m, self._rig.limits.gripper_width_max_m
         packet = self._packet
         if packet is not None and packet.grasped and abs(wish - packet.gripper_width) < _KEPT_M:
-            wish = closed
-        if self._rig.robot.gripper == "width":
-            return wish
-        share = (wish - closed) / (opened - closed)
-        if share < _CLOSE_BELOW:
-            self._gripper_width = closed
-        elif share > _OPEN_ABOVE:
-            self._gripper_width = opened
-        return wish if self._gripper_width is None else self._gripper_width
+            wish = self._rig.limits.gripper_width_min_m
+        return self._grip.to(wish)
 
     def stop(self) -> None:
         with self._stopping:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
+from robot_learning.drivers.grip import Grip
 from robot_learning.drivers.interfaces import Gated, RobotState, Target, unseal
 from robot_learning.drivers.mujoco.controller import CONTROL_RATE_HZ, Controller
 from robot_learning.drivers.mujoco.kinematics import Kinematics
@@ -15,8 +16,6 @@ from robot_learning.drivers.mujoco.layout import Layout
 from robot_learning.drivers.mujoco.panda import DAMPING_S
 from robot_learning.drivers.mujoco.world import World
 from robot_learning.rig import Rig
-
-_CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # shares of the gripper's range
 
 
 class MujocoRobot:
@@ -38,9 +37,7 @@ class MujocoRobot:
         self._world = world
         self._layout = Layout.of(world.model, self.kinematics_type.names)
         self._home = np.array(rig.robot.home_joint_position)
-        self._open_close = rig.robot.gripper == "open_close"
-        self._width_range = rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m
-        self._gripper_width = rig.limits.gripper_width_max_m
+        self._grip = Grip(rig, rig.limits.gripper_width_max_m)
         self._has_effort = rig.robot.joint_effort
         self._stop = threading.Event()
         world.every(CONTROL_RATE_HZ, self._heed_stop)
@@ -69,7 +66,7 @@ class MujocoRobot:
         data.qpos[layout.fingers_q] = gripper_width / 2
         data.qvel[layout.v] = 0
         data.qvel[layout.fingers_v] = 0
-        self._gripper_width = gripper_width
+        self._grip.width = gripper_width
         self._stop.clear()
         self._controller.start()
         self.states.clear()
@@ -79,18 +76,8 @@ class MujocoRobot:
 
     def command(self, gated: Gated) -> Target:
         target = unseal(gated)
-        if self._open_close:
-            target = replace(target, gripper_width=self._open_or_closed(target.gripper_width))
+        target = replace(target, gripper_width=self._grip.to(target.gripper_width))
         return self._controller.to(target, self._world.now_ns())
-
-    def _open_or_closed(self, width: float) -> float:
-        closed, opened = self._width_range
-        share = (width - closed) / (opened - closed)
-        if share < _CLOSE_BELOW:
-            self._gripper_width = closed
-        elif share > _OPEN_ABOVE:
-            self._gripper_width = opened
-        return self._gripper_width
 
     def stop(self) -> None:
         self._stop.set()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock, seconds_to_ns
+from robot_learning.drivers.grip import Grip
 from robot_learning.drivers.interfaces import EeTarget, Gated, JointTarget, RobotState, Target, unseal
 from robot_learning.drivers.stretch.base import BaseDrive
 from robot_learning.drivers.stretch.body import GRIPPER, BodyStatus, StretchBody
@@ -23,7 +24,6 @@ from robot_learning.rotation import matrix_to_quaternion, matrix_to_rotation_6d,
 
 _FIRST_STATE_S = 3.0
 _SILENT_NS = seconds_to_ns(1.0)  # a body that says nothing new for so long is a fault
-_CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # of the gripper's range; see robot.gripper in the rig file
 
 
 class StretchRobot:
@@ -52,8 +52,8 @@ class StretchRobot:
         self.fault = ""
         self._joints = JointStream(rig)
         self._base = BaseDrive(rig.limits.base, self._config.base_timeout_s, 1 / rig.policy.rate_hz)
-        self._width_range = (rig.limits.gripper_width_min_m, rig.limits.gripper_width_max_m)
-        self._width = self._heading = 0.0
+        self._grip = Grip(rig)
+        self._heading = 0.0
         self._counts: dict[str, int] = {}
         self._seen_ns = 0  # when something new was measured, by our clock
         self._status: BodyStatus | None = None
@@ -179,7 +179,7 @@ class StretchRobot:
             now = self._clock.now_ns()
             position = target.position if isinstance(target, JointTarget) else self._joints_for(target)
             position, motions = self._joints.to(position, status, now)
-            width = self._grip(target.gripper_width)
+            width = self._grip.to(target.gripper_width)
             motions |= self._joints.gripper(width)
             self._body.move_to(motions)
             if isinstance(target, JointTarget) and target.base_velocity is not None:
@@ -196,17 +196,6 @@ class StretchRobot:
         start = self._joints.reference
         assert start is not None  # begun by the first step
         return self.kinematics.inverse(target.position, rotation_6d_to_matrix(target.rotation_6d), start)
-
-    def _grip(self, width: float) -> float:
-        if self._rig.robot.gripper == "width":
-            return width
-        closed, opened = self._width_range
-        share = (width - closed) / (opened - closed)
-        if share < _CLOSE_BELOW:
-            self._width = closed
-        elif share > _OPEN_ABOVE:
-            self._width = opened
-        return self._width
 
     def stop(self) -> None:
         self._stopping.set()
@@ -250,7 +239,10 @@ class StretchRobot:
             if self._status is None:
                 self._counts = dict(status.contact_count)
                 self._joints.hold(status)
-                self._width = min(max(status.position[GRIPPER], self._width_range[0]), self._width_range[1])
+                limits = self._rig.limits
+                self._grip.width = min(
+                    max(status.position[GRIPPER], limits.gripper_width_min_m), limits.gripper_width_max_m
+                )
             self._status = status
         found = trouble(status, self._counts) or refusal(status, self._body.is_homed()) or self._old(status)
         if found and not self.fault:
