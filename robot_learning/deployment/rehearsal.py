@@ -8,7 +8,7 @@ import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock, seconds_to_ns
 from robot_learning.deployment.measured import Measured
-from robot_learning.deployment.script import Script, Scripted, ScriptError
+from robot_learning.deployment.script import NOT_RECORDING, RECORDING, Script, Scripted, ScriptError
 from robot_learning.deployment.scripted import Given, Station
 from robot_learning.drivers.interfaces import EeTarget, RobotState
 from robot_learning.drivers.targets import flatten, measured
@@ -67,12 +67,13 @@ class Rehearsal(Scripted):
         while not self._episodes or len(self.given) < self._episodes:
             number = len(self.given)
             self.phase = f"round {number}: starting"
-            yield from self._staying(start, self.insist(lambda: self._station.record("start"), "start the recorder"))
+            begun = self.insist(lambda: self._station.record("start"), "start the recorder", RECORDING)
+            yield from self._staying(start, begun)
             self.phase = f"round {number}: moving"
             steps = yield from self._move(start)
             self.phase = f"round {number}: ending"
-            sealed = self._station.record("success")
-            yield from self._staying(start, self.answered(sealed, "seal the episode"))
+            sealed = self.repeat(lambda: self._station.record("success"), "seal the episode", NOT_RECORDING)
+            yield from self._staying(start, sealed)
             self.given.append(Given(number, True, steps))
             yield from self._staying(start, self.pause(_REST_S))
 
@@ -81,7 +82,7 @@ class Rehearsal(Scripted):
         began, steps = self._clock.now_ns(), 0
         while (share := (self._clock.now_ns() - began) / NS_PER_S / self._config.duration_s) < 1:
             if self.stopped:
-                yield from self.answered(self._station.record("discard"), "discard the episode")
+                yield from self.repeat(lambda: self._station.record("discard"), "discard the episode", NOT_RECORDING)
                 raise ScriptError(f"the rehearsal was interrupted: the gate stopped ({self.stopped}).")
             self._send(self._at(start, share))
             steps += 1

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from robot_learning.clock import NS_PER_S, Clock, seconds_to_ns
-from robot_learning.deployment.script import Answer, Script, Scripted
+from robot_learning.deployment.script import ACTING, NOT_RECORDING, RECORDING, Answer, Script, Scripted
 from robot_learning.errors import ConfigError
 from robot_learning.rig import Rig
 from robot_learning.sim.station import task_of
@@ -94,9 +94,9 @@ class Rollouts(Scripted):
     def _episode(self, seed: int) -> Script[Rollout]:
         yield from self.repeat(lambda: self._station.reset(seed), "reset the simulation")
         yield from self.pause(0.3)  # what was seen before the reset must be too old to be used
-        yield from self.insist(lambda: self._station.record("start"), "start the recorder")
+        yield from self.insist(lambda: self._station.record("start"), "start the recorder", RECORDING)
         self.success, self.stopped, self.trips, self.inference_ms = False, "", {}, []
-        yield from self.insist(lambda: self._station.policy("start"), "start the policy")
+        yield from self.insist(lambda: self._station.policy("start"), "start the policy", ACTING)
         began = self._clock.now_ns()
         end = began + seconds_to_ns(self._limit_s)
         while not self.success and not self.stopped and self._clock.now_ns() < end:
@@ -104,6 +104,7 @@ class Rollouts(Scripted):
         steps = round((self._clock.now_ns() - began) / NS_PER_S * self._rate_hz)
         success, ended = self.success, "success" if self.success else self.stopped or "time limit"
         trips, times = dict(self.trips), list(self.inference_ms)
-        yield from self.answered(self._station.record("success" if success else "failure"), "seal the episode")
-        yield from self.answered(self._station.policy("stop"), "stop the policy")
+        outcome = "success" if success else "failure"
+        yield from self.repeat(lambda: self._station.record(outcome), "seal the episode", NOT_RECORDING)
+        yield from self.repeat(lambda: self._station.policy("stop"), "stop the policy")
         return Rollout(seed, success, steps, sum(times) / max(len(times), 1), trips, ended)

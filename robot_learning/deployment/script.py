@@ -13,6 +13,9 @@ _PATIENCE_S = 30.0  # for an answer, or for something to come
 _RETRY_S = 0.5
 _LOST_S = 4.0  # an answer that has not come by then is lost
 
+# What refusals say where a thing has been done already: data's and deployment's own words, tested together.
+RECORDING, NOT_RECORDING, ACTING = "still being recorded", "no episode is being recorded", "the mode is policy"
+
 T = TypeVar("T")
 Script = Generator[bool, None, T]  # goes on at each tick
 
@@ -74,37 +77,48 @@ class Scripted:
         while self._clock.now_ns() < end:
             yield True
 
-    def answered(self, answer: Answer, what: str) -> Script[None]:
-        """Go on once a service has said yes."""
-        yield from self._said(answer, what)
-        if not answer.success:
+    def repeat(self, ask: Callable[[], Answer], what: str, done: str = "") -> Script[None]:
+        """Ask a service, and again where no answer comes. Go on once it has said yes.
+
+        Args:
+            done: what its refusal says where the thing has been done already: after a lost answer, that is a yes. Empty
+                for what may be done twice.
+        """
+        answer, lost = yield from self._heard(ask, what)
+        if not _is_yes(answer, lost, done):
             raise ScriptError(f"the station refused to {what}: {answer.message}")
 
-    def repeat(self, ask: Callable[[], Answer], what: str) -> Script[None]:
-        """As :meth:`answered`, but asks again where no answer comes: for what may be done twice.
-
-        The answer to a service's first call may get lost, where the server has not discovered its client yet.
-        """
-        end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
+    def insist(self, ask: Callable[[], Answer], what: str, done: str) -> Script[None]:
+        """As :meth:`repeat`, but asks again for a while where it is refused: what has just started may not be ready."""
+        end, lost = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S), False
         while True:
-            answer, lost = ask(), self._clock.now_ns() + seconds_to_ns(_LOST_S)
-            while answer.success is None and self._clock.now_ns() < lost:
-                yield True
-            if answer.success is not None or self._clock.now_ns() > end:
-                break
-        yield from self.answered(answer, what)
-
-    def insist(self, ask: Callable[[], Answer], what: str) -> Script[None]:
-        """Ask again for a while: what has only just started may not be ready."""
-        end = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S)
-        while True:
-            answer = ask()
-            yield from self._said(answer, what)
-            if answer.success:
+            answer, lost_now = yield from self._heard(ask, what)
+            lost = lost or lost_now
+            if _is_yes(answer, lost, done):
                 return
             if self._clock.now_ns() > end:
                 raise ScriptError(f"the station refused to {what}: {answer.message}")
             yield from self.pause(_RETRY_S)
 
-    def _said(self, answer: Answer, what: str) -> Script[None]:
-        yield from self.until(lambda: answer.success is not None, lambda: f"no answer came to the call to {what}")
+    def _heard(self, ask: Callable[[], Answer], what: str) -> Script[tuple[Answer, bool]]:
+        """The first answer that comes, and whether it took more than one call.
+
+        The answer to a service's first call gets lost where the server has not discovered its client yet.
+        """
+        end, answers = self._clock.now_ns() + seconds_to_ns(_PATIENCE_S), [ask()]
+        again = self._clock.now_ns() + seconds_to_ns(_LOST_S)
+        while not (come := [answer for answer in answers if answer.success is not None]):
+            now = self._clock.now_ns()
+            if now > end:
+                raise ScriptError(
+                    f"no answer came to the call to {what} for {_PATIENCE_S:.0f} s; see that the rig's nodes run."
+                )
+            if now > again:
+                answers.append(ask())
+                again = now + seconds_to_ns(_LOST_S)
+            yield True
+        return come[0], len(answers) > 1
+
+
+def _is_yes(answer: Answer, lost: bool, done: str) -> bool:
+    return bool(answer.success or (lost and done and done in answer.message))

@@ -9,7 +9,7 @@ import numpy as np
 
 from robot_learning.clock import Clock, seconds_to_ns
 from robot_learning.deployment.measured import Measured
-from robot_learning.deployment.script import Answer, Script, Scripted, ScriptError
+from robot_learning.deployment.script import NOT_RECORDING, RECORDING, Answer, Script, Scripted, ScriptError
 from robot_learning.drivers.interfaces import Target
 from robot_learning.drivers.targets import to_target
 from robot_learning.errors import ConfigError
@@ -131,13 +131,13 @@ class Demonstrator(Scripted):
         self._expert.reset()
         rng = np.random.default_rng([seed, 1])  # apart from the start that the simulation makes of the seed
         self.phase = f"seed {seed}: starting"
-        yield from self.insist(lambda: self._station.record("start"), "start the recorder")
+        yield from self.insist(lambda: self._station.record("start"), "start the recorder", RECORDING)
         self.phase = f"seed {seed}: acting"
         steps, end = 0, None
         while steps < (end or self._task.max_steps):
             if self.stopped:
                 self.phase = f"seed {seed}: interrupted"
-                yield from self.answered(self._station.record("discard"), "discard the episode")
+                yield from self.repeat(lambda: self._station.record("discard"), "discard the episode", NOT_RECORDING)
                 return None
             if self.success and end is None:
                 end = steps + round(AFTER_SUCCESS_S * self._rig.policy.rate_hz)
@@ -145,11 +145,10 @@ class Demonstrator(Scripted):
             steps += 1
             yield True
         self.phase = f"seed {seed}: ending"
-        outcome = self._station.record("success" if end else "failure")
-        while outcome.success is None:  # the commands go on until the episode is sealed
-            self._act(rng)
+        outcome = "success" if end else "failure"
+        for _ in self.repeat(lambda: self._station.record(outcome), "seal the episode", NOT_RECORDING):
+            self._act(rng)  # the commands go on until the episode is sealed
             yield True
-        yield from self.answered(outcome, "seal the episode")
         return Given(seed, end is not None, steps)
 
     def _act(self, rng: np.random.Generator) -> None:

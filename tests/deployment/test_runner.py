@@ -11,6 +11,7 @@ from robot_learning.clock import FakeClock
 from robot_learning.data.sample import Sample
 from robot_learning.deployment.observer import Blind
 from robot_learning.deployment.runner import BEGINNINGS, PolicyRunner
+from robot_learning.deployment.script import ACTING
 from robot_learning.errors import DeploymentError
 from robot_learning.rig import load_rig
 from robot_learning.rig_parts.sections import ExecutionConfig
@@ -512,8 +513,9 @@ def test_a_request_that_does_not_fit_the_mode_is_refused_with_the_mode(call, mod
     station = Station()
     if mode == "policy":
         station.started(0.2)
-    with pytest.raises(DeploymentError, match=f"the mode is {mode}"):
+    with pytest.raises(DeploymentError, match=f"the mode is {mode}") as refused:
         getattr(station.runner, call)()
+    assert (ACTING in str(refused.value)) == (mode == "policy")
 
 
 # Methods

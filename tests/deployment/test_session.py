@@ -16,6 +16,7 @@ from robot_learning.data import files
 from robot_learning.data.sample import Sample
 from robot_learning.data.store import Store
 from robot_learning.data.validation import check
+from robot_learning.deployment.script import NOT_RECORDING, RECORDING
 from robot_learning.deployment.session import NotReady, Session
 from robot_learning.errors import StoreError
 
@@ -123,7 +124,7 @@ def test_a_start_names_each_stream_that_is_missing_and_why(tmp_path):
     with pytest.raises(NotReady, match="task"):
         session.start("")
     assert session.start("lift")
-    with pytest.raises(NotReady, match="still being recorded"):
+    with pytest.raises(NotReady, match=RECORDING):
         session.start("lift")
     session.discard()
     assert Store.open(tmp_path / "store").episodes() == []
@@ -139,7 +140,7 @@ def test_an_episode_without_any_sample_is_thrown_away(station):
 
 def test_nothing_ends_what_has_not_begun(station):
     for act in (lambda: station.session.end(None, "x"), station.session.discard, station.session.mark):
-        with pytest.raises(NotReady, match="no episode is being recorded"):
+        with pytest.raises(NotReady, match=NOT_RECORDING):
             act()
 
 

@@ -65,9 +65,9 @@ def test_a_touched_stick_moves_the_arm_letting_go_holds_it_and_stop_stops_it(gra
     assert browser.say(**forward)["moves"]
     until(lambda: not browser.say()["moves"])
 
-    until(lambda: graph.node.count_publishers(f"{NS}/recorder/command"))
-    browser.say(words=["start"])
-    until(lambda: [m.data for m in words] == ["start"])
+    # Pressed until it is heard: the topic is not latched, so a press before discovery is one that nobody hears.
+    until(lambda: words or not browser.say(words=["start"]))
+    assert {m.data for m in words} == {"start"}
     status.publish(messages.status("recorder", messages.OK, "recording", {"state": "recording", "elapsed_s": 1.5}))
     until(lambda: browser.say().get("recording") == "1.5 s")
 
