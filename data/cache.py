@@ -226,6 +226,7 @@ class Windows:
     Args:
         observations, actions: names of features of the cache.
         episodes: indices into `cache.episode_ids`; default all.
+        futures, goals: the features of futures and goals; default `observations`.
 
     Attributes:
         rows: (W,) row of each window's newest observation; first, last: (W,) the rows that bound its episode.
@@ -239,15 +240,20 @@ class Windows:
         observations: Sequence[str],
         actions: Sequence[str],
         episodes: Sequence[int] | None = None,
+        futures: Sequence[str] | None = None,
+        goals: Sequence[str] | None = None,
     ) -> None:
-        for name in (*observations, *actions):
+        self.futures = tuple(observations if futures is None else futures)
+        self.goals = tuple(observations if goals is None else goals)
+        features = dict.fromkeys((*observations, *actions, *self.futures, *self.goals))
+        for name in features:
             if name not in cache.arrays:
                 raise unknown_name("feature of the training cache", name, cache.arrays)
         self.spec, self.observations, self.actions = spec, tuple(observations), tuple(actions)
         self._lags = np.arange(1 - spec.To, 1)
         self._leads = spec.first_action + np.arange(spec.Tp)
         # Views of the maps as plain arrays: indexing a memmap costs more than the gather for small features.
-        self._arrays = {name: cache.arrays[name].view(np.ndarray) for name in (*observations, *actions)}
+        self._arrays = {name: cache.arrays[name].view(np.ndarray) for name in features}
         self.action_dim = sum(int(np.prod(self._arrays[name].shape[1:])) for name in actions)
         self._real = np.logical_and.reduce([cache.valid[name] for name in actions])
 
@@ -272,24 +278,54 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
+    def batch(self, indices: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> dict[str, Any]:
         """Gather B windows.
+
+        Args:
+            rng: draws the goals; without it each goal is the last that its window could have.
 
         Returns:
             observation: name to (B, To, *shape), oldest first; images uint8, all else float32.
             action: (B, Tp, Da) float32, the action features side by side.
             mask: (B, Tp) bool; False before the episode's start, after its end and where no action was recorded.
+            future: where the spec has one, name to (B, future, *shape), the steps after the newest observation.
+            future_mask: (B, future) bool; False after the episode's end, whose last step is then repeated.
+            goal: where the spec has one, name to (B, goal, *shape), reached after the window's last step.
+            goal_mask: (B,) bool; False where the episode ends too early for a goal; the values are then its end's.
         """
         indices = np.asarray(indices)
-        observed = self._observed(indices)
         acted, mask = self._acted(indices)
-        observation = {}
-        for name in self.observations:
-            values = self._arrays[name][observed]
-            observation[name] = values.astype(np.float32) if values.dtype == np.uint16 else values
         parts = [self._arrays[name][acted].reshape(*acted.shape, -1) for name in self.actions]
         action = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-        return {"observation": observation, "action": action, "mask": mask}
+        batch = {
+            "observation": self._gather(self.observations, self._observed(indices)),
+            "action": action,
+            "mask": mask,
+        }
+        if self.spec.future:
+            rows = self.rows[indices, None] + np.arange(1, self.spec.future + 1)
+            inside = np.minimum(rows, self.last[indices, None])
+            batch |= {"future": self._gather(self.futures, inside), "future_mask": inside == rows}
+        if self.spec.goal:
+            rows, there = self._goal(indices, rng)
+            batch |= {"goal": self._gather(self.goals, rows), "goal_mask": there}
+        return batch
+
+    def _gather(self, names: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+        gathered = {name: self._arrays[name][rows] for name in names}
+        return {n: v.astype(np.float32) if v.dtype == np.uint16 else v for n, v in gathered.items()}
+
+    def _goal(self, indices: np.ndarray, rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
+        """(B, goal) rows of a goal, uniform over where it can begin, and whether there was such a place."""
+        G, last = self.spec.goal, self.last[indices]
+        earliest = self.rows[indices] + self.spec.last + 1
+        latest = last - G + 1
+        if self.spec.goal_within is not None:
+            latest = np.minimum(latest, earliest + self.spec.goal_within - 1)
+        there = latest >= earliest
+        first = latest if rng is None else earliest + (rng.random(len(indices)) * (latest - earliest + 1)).astype(int)
+        rows = np.where(there, first, last - G + 1)[:, None] + np.arange(G)
+        return np.clip(rows, self.first[indices, None], last[:, None]), there
 
     def _observed(self, indices: slice | np.ndarray) -> np.ndarray:
         """(B, To) rows of observations."""

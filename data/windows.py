@@ -45,20 +45,36 @@ class WindowSpec:
         Tp: actions.
         action_offset: of the first action relative to the newest observation. None is `-(To - 1)`: actions begin
             with the oldest observation, as in Diffusion Policy (Chi et al., RSS 2023); 0 begins at the newest (ACT).
+        future: observations after the newest that come with a window in training, 0 for none.
+        goal: observations that describe a goal, contiguous and reached later in the same episode, 0 for none.
+        goal_within: how far after the window a goal may begin, at most; None: anywhere up to the episode's end.
     """
 
     To: int
     Tp: int
     action_offset: int | None = None
+    future: int = 0
+    goal: int = 0
+    goal_within: int | None = None
 
     def __post_init__(self) -> None:
         if self.To < 1 or self.Tp < 1:
             raise UserError(f"a window has at least one observation and one action; got To={self.To}, Tp={self.Tp}.")
+        if self.future < 0 or self.goal < 0 or (self.goal_within is not None and self.goal_within < 1):
+            raise UserError(
+                "a window's future and goal have no negative length, and goals begin at least one step after it; "
+                f"got future={self.future}, goal={self.goal}, goal_within={self.goal_within}."
+            )
 
     @property
     def first_action(self) -> int:
         """The offset in use [grid steps]."""
         return 1 - self.To if self.action_offset is None else self.action_offset
+
+    @property
+    def last(self) -> int:
+        """The offset of the window's last step, observed or acted, relative to the newest observation [grid steps]."""
+        return max(0, self.first_action + self.Tp - 1)
 
 
 def step_ns(contract: Contract) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,21 +58,30 @@ def require_match(policy: Policy, env: SimEnv) -> None:
     policy.contract.require_match(env.contract, "the checkpoint", f"environment {env.name}", features)
 
 
-def rollout(policy: Policy, envs: Sequence[SimEnv], seeds: Sequence[int], film: Collection[int] = ()) -> list[Episode]:
+def rollout(
+    policy: Policy,
+    envs: Sequence[SimEnv],
+    seeds: Sequence[int],
+    film: Collection[int] = (),
+    goals: Sequence[Mapping[str, np.ndarray]] | None = None,
+) -> list[Episode]:
     """Run one episode for each seed, each in an environment of its own, predicting for all together.
 
     Args:
         envs: at least as many as seeds; all of one contract.
         film: seeds whose episodes keep their frames.
+        goals: for each seed what to reach, goal feature to (G, *shape); None: nothing is said.
 
     Raises:
         ContractMismatch: before the first step, where policy and environment don't fit.
     """
     require_match(policy, envs[0])
-    runs = [_Run(policy, env, seed, seed in film) for env, seed in zip(envs, seeds, strict=False)]
+    told = goals or [None] * len(seeds)
+    runs = [_Run(policy, e, seed, seed in film, goal) for e, seed, goal in zip(envs, seeds, told, strict=False)]
     while active := [run for run in runs if not run.ended]:
         began = time.perf_counter()
-        chunks = predict(policy, [run.observe() for run in active], [run.generator for run in active])
+        windows, wanted = [run.observe() for run in active], [run.goal for run in active if run.goal is not None]
+        chunks = predict(policy, windows, [run.generator for run in active], wanted or None)
         share_ms = 1000 * (time.perf_counter() - began) / len(active)
         for run, chunk in zip(active, chunks, strict=True):
             run.inference_ms.append(share_ms)
@@ -81,21 +90,29 @@ def rollout(policy: Policy, envs: Sequence[SimEnv], seeds: Sequence[int], film: 
 
 
 def predict(
-    policy: Policy, windows: Sequence[dict[str, np.ndarray]], generators: Sequence[torch.Generator]
+    policy: Policy,
+    windows: Sequence[Mapping[str, np.ndarray]],
+    generators: Sequence[torch.Generator],
+    goals: Sequence[Mapping[str, np.ndarray]] | None = None,
 ) -> np.ndarray:
-    """The actions to execute now, (B, Ta, Da) float64, from B windows of feature to (To, *shape)."""
-    batch = {
-        name: torch.from_numpy(np.stack([window[name] for window in windows])).to(policy.device)
-        for name in policy.observations
-    }
-    return policy.predict(batch, list(generators))[:, policy.executed].double().cpu().numpy()
+    """The actions to execute now, (B, Ta, Da) float64, from B windows of feature to (To, *shape), and B goals."""
+    batch = _stack(policy, policy.observations, windows)
+    goal = _stack(policy, policy.view.goals, goals) if goals else None
+    chunks = policy.predict(batch, list(generators), goal=goal) if goal else policy.predict(batch, list(generators))
+    return chunks[:, policy.executed].double().cpu().numpy()
+
+
+def _stack(policy: Policy, names: Sequence[str], items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.stack([i[name] for i in items])).to(policy.device) for name in names}
 
 
 class _Run:
     """One episode under way."""
 
-    def __init__(self, policy: Policy, env: SimEnv, seed: int, film: bool) -> None:
-        self._env, self._seed, self._film = env, seed, film
+    def __init__(
+        self, policy: Policy, env: SimEnv, seed: int, film: bool, goal: Mapping[str, np.ndarray] | None
+    ) -> None:
+        self._env, self._seed, self._film, self.goal = env, seed, film, goal
         self._view = policy.view
         self._buffer = LiveBuffer(env.contract, (policy.spec.To - 1) / env.contract.policy_rate_hz)
         self.generator = torch.Generator().manual_seed(seed)

@@ -15,7 +15,7 @@ from robot_learning.policies.config import PolicyConfig
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
 
-Batch = Mapping[str, Any]  # "observation": name to (B, To, *shape); "action": (B, Tp, Da); "mask": (B, Tp)
+Batch = Mapping[str, Any]  # what `data.cache.Windows.batch` returns, as tensors
 Generators = torch.Generator | list[torch.Generator] | None
 
 
@@ -26,9 +26,11 @@ class Policy(nn.Module):
 
     Attributes:
         supports_prefix: whether `predict` can begin a chunk with committed actions.
+        takes_goal: whether `predict` can be told what to reach.
     """
 
     supports_prefix = False
+    takes_goal = False
 
     def __init__(self, config: PolicyConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__()
@@ -68,7 +70,11 @@ class Policy(nn.Module):
         raise NotImplementedError
 
     def predict(
-        self, observation: Mapping[str, Tensor], generator: Generators = None, prefix: Tensor | None = None
+        self,
+        observation: Mapping[str, Tensor],
+        generator: Generators = None,
+        prefix: Tensor | None = None,
+        goal: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Sample one chunk per observation.
 
@@ -78,14 +84,33 @@ class Policy(nn.Module):
                 its chunk does not depend on what else is in the batch.
             prefix: (B, d, Da) actions from the newest observation's step on that will be executed whatever the
                 chunk says, in the contract's units; the rest of the chunk then continues them.
+            goal: goal feature name to (B, goal, *shape), as observations; None: act without one.
 
         Returns:
             (B, Tp, Da) actions in the contract's units, the action features concatenated.
 
         Raises:
-            UserError: a prefix that the policy can't begin a chunk with.
+            UserError: a prefix that the policy can't begin a chunk with, or a goal that it does not take.
         """
         raise NotImplementedError
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called after each optimiser step, `step` of `steps`, counted from 1: for weights that follow others."""
+
+    def networks(self, observation: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
+        """Those attributes that do the work of `predict`, with example inputs, for one observation.
+
+        Each is a module of plain tensors (the observation encoder, of a mapping of them) in and one tensor out, that a
+        back end may replace by a compiled or exported one.
+        """
+        raise NotImplementedError
+
+    def refuse_goal(self, goal: Mapping[str, Tensor] | None) -> None:
+        """Raise UserError where a goal is given and the policy takes none."""
+        if goal is not None and not self.takes_goal:
+            raise UserError(
+                f"policy '{self.config.policy}' takes no goal; leave it out, or choose one that does: beso."
+            )
 
     def committed(self, prefix: Tensor, B: int, Da: int) -> slice:
         """Where in a chunk a prefix belongs; raises UserError where it does not fit or prefixes are not supported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError
 
 Method = Literal["min_max", "z_score", "quantile", "identity"]
@@ -39,8 +40,8 @@ class PolicyConfig:
 
     Attributes:
         To: observations that a policy sees (policy steps, the newest included).
-        Tp: actions that it predicts; the first belongs to the oldest observation.
-        Ta: actions executed before it predicts anew, `chunk[To-1 : To-1+Ta]`.
+        Tp: actions that it predicts; see `spec` for where the first one belongs.
+        Ta: actions executed before it predicts anew, the first due at the newest observation.
         normalization: feature name to method; features not named are scaled `min_max`.
     """
 
@@ -51,9 +52,16 @@ class PolicyConfig:
     Ta: int = 8
     normalization: dict[str, Method] = field(default_factory=dict)
 
+    @property
+    def spec(self) -> WindowSpec:
+        """The window; the first action belongs to the oldest observation, unless a policy says otherwise."""
+        return WindowSpec(self.To, self.Tp)
+
     def __post_init__(self) -> None:
-        if min(self.To, self.Tp, self.Ta) < 1 or self.To - 1 + self.Ta > self.Tp:
+        if min(self.To, self.Tp, self.Ta) < 1:
+            raise ConfigError(f"horizons must be at least 1; got To={self.To}, Tp={self.Tp}, Ta={self.Ta}.")
+        if (room := self.Tp + self.spec.first_action) < self.Ta:
             raise ConfigError(
-                f"horizons must satisfy To, Tp, Ta >= 1 and To - 1 + Ta <= Tp; "
-                f"got To={self.To}, Tp={self.Tp}, Ta={self.Ta}."
+                f"Ta must be at most {room}: of Tp = {self.Tp} predicted actions so many are not past "
+                f"with To = {self.To}; got {self.Ta}."
             )

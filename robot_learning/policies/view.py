@@ -19,21 +19,29 @@ class View:
         observations, actions: feature names, in the order of the network's input and output.
         spec: the window.
         image_size: (H, W) [px] that all images are resized to; None keeps the recorded size.
+        futures, goals: the features of the window's future and goal, where the spec has them.
     """
 
     observations: tuple[str, ...]
     actions: tuple[str, ...]
     spec: WindowSpec
     image_size: tuple[int, int] | None = None
+    futures: tuple[str, ...] = ()
+    goals: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((*self.observations, *self.actions, *self.futures, *self.goals)))
 
     def images(self, contract: Contract) -> tuple[str, ...]:
-        """Those observations that are colour images."""
-        return tuple(name for name in self.observations if contract.spec_of(name).is_image)
+        """Those features that are colour images."""
+        return tuple(name for name in self.features if contract.spec_of(name).is_image)
 
     def vectors(self, contract: Contract) -> tuple[str, ...]:
         """All features, observations and actions, that are not images."""
         images = self.images(contract)
-        return tuple(name for name in (*self.observations, *self.actions) if name not in images)
+        return tuple(name for name in self.features if name not in images)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -48,6 +56,8 @@ class View:
             tuple(content["actions"]),
             WindowSpec(**content["spec"]),
             tuple(size) if size else None,
+            tuple(content.get("futures", ())),  # checkpoints of earlier versions have none
+            tuple(content.get("goals", ())),
         )
 
 

@@ -11,7 +11,6 @@ import torch
 from robot_learning.contract import Contract
 from robot_learning.data.cache import TrainingCache, Windows
 from robot_learning.data.store import Store
-from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import presets
 from robot_learning.policies.encode import Encoding
@@ -71,7 +70,16 @@ def choose_view(contract: Contract, config: TrainConfig) -> View:
         raise ConfigError(f"the contract of '{contract.rig}' has no action feature to learn.")
     vision = getattr(config.config, "vision", None)
     size = vision.image_size if images and vision else None
-    return View(observations, actions, WindowSpec(config.config.To, config.config.Tp), size)
+    spec = config.config.spec
+    vectors = tuple(name for name in observations if not contract.spec_of(name).is_image)
+    return View(
+        observations,
+        actions,
+        spec,
+        size,
+        futures=vectors if spec.future else (),
+        goals=observations if spec.goal else (),
+    )
 
 
 def split(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
@@ -86,11 +94,10 @@ def prepare(config: TrainConfig, progress: bool = True) -> Dataset:
     store = Store.open(config.store)
     ids = choose_episodes(store, config)
     view = choose_view(store.episode(ids[0]).contract, config)
-    features = (*view.observations, *view.actions)
-    cache = TrainingCache.build(store, features, view.image_size, config.cache, ids, progress)
+    cache = TrainingCache.build(store, view.features, view.image_size, config.cache, ids, progress)
     train, held_out = split(len(cache.episode_ids), config.val_fraction, config.seed)
-    windows = Windows(cache, view.spec, view.observations, view.actions, train)
-    val_windows = Windows(cache, view.spec, view.observations, view.actions, held_out) if held_out else None
+    windows = _windows(cache, view, train)
+    val_windows = _windows(cache, view, held_out) if held_out else None
     return Dataset(
         cache=cache,
         view=view,
@@ -102,6 +109,10 @@ def prepare(config: TrainConfig, progress: bool = True) -> Dataset:
         train_ids=tuple(cache.episode_ids[e] for e in train),
         val_ids=tuple(cache.episode_ids[e] for e in held_out),
     )
+
+
+def _windows(cache: TrainingCache, view: View, episodes: Sequence[int]) -> Windows:
+    return Windows(cache, view.spec, view.observations, view.actions, episodes, view.futures, view.goals)
 
 
 def fit_normalizer(cache: TrainingCache, view: View, config: TrainConfig, episodes: Sequence[int]) -> Normalizer:

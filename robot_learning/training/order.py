@@ -74,7 +74,7 @@ class Batches:
                 yield to_tensors(batch, self.device)
 
     def _gather(self, number: int) -> dict[str, Any]:
-        return self.windows.batch(self.indices(number))
+        return self.windows.batch(self.indices(number), np.random.default_rng((self.order.seed, number, self.rank)))
 
 
 def to_tensors(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
@@ -84,7 +84,6 @@ def to_tensors(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
         return torch.from_numpy(array).to(device)
 
     return {
-        "observation": {name: move(a) for name, a in batch["observation"].items()},
-        "action": move(batch["action"]),
-        "mask": move(batch["mask"]),
+        key: {name: move(a) for name, a in value.items()} if isinstance(value, dict) else move(value)
+        for key, value in batch.items()
     }

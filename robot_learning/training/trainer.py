@@ -229,7 +229,8 @@ class Trainer:
             torch.manual_seed(self.config.seed)
             for start in range(0, len(chosen), size):
                 part = chosen[start : start + size]
-                batch = to_tensors(windows.batch(part), self.accelerator.device)
+                goals = np.random.default_rng((self.config.seed, start))
+                batch = to_tensors(windows.batch(part, goals), self.accelerator.device)
                 total += float(self.averaged.loss(batch)[0]) * len(part)
         return {"val_loss": total / len(chosen)}
 

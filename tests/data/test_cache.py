@@ -95,6 +95,33 @@ def test_an_action_offset_of_zero_begins_at_the_newest_observation(store):
     assert windows_of(store, To=2, Tp=2, action_offset=0).batch([3])["action"][0, :, 0].tolist() == [3.5, 4.5]
 
 
+def test_a_future_follows_the_newest_observation_and_ends_with_the_episode(store):
+    add(store, contract(), counted(5))
+    batch = windows_of(store, To=2, Tp=1, future=3).batch([0, 2])
+    np.testing.assert_array_equal(batch["future"]["x"][..., 0], [[2, 3, 4], [4, 4, 4]])
+    np.testing.assert_array_equal(batch["future_mask"], [[True, True, True], [True, False, False]])
+
+
+def test_a_goal_is_drawn_from_all_that_comes_after_the_window_in_its_episode(store):
+    add(store, contract(), counted(10))
+    add(store, contract(), counted(10, base=100))
+    windows = windows_of(store, To=1, Tp=3, goal=2)  # the window of step 2 ends with the action of step 4
+    batch = windows.batch(np.full(500, 2), np.random.default_rng(0))
+    drawn = {tuple(goal) for goal in batch["goal"]["x"][..., 0]}
+    assert drawn == {(5, 6), (6, 7), (7, 8), (8, 9)}
+    assert batch["goal_mask"].all()
+    near = windows_of(store, To=1, Tp=3, goal=2, goal_within=2).batch(np.full(500, 12), np.random.default_rng(0))
+    assert {tuple(goal) for goal in near["goal"]["x"][..., 0]} == {(105, 106), (106, 107)}
+
+
+def test_a_window_near_the_end_has_no_goal_and_says_so(store):
+    add(store, contract(), counted(10))
+    windows = windows_of(store, To=1, Tp=3, goal=2)
+    batch = windows.batch([5, 6, 9])  # without a generator, each has its last
+    np.testing.assert_array_equal(batch["goal_mask"], [True, False, False])
+    np.testing.assert_array_equal(batch["goal"]["x"][..., 0], [[8, 9]] * 3)
+
+
 def test_windows_with_a_missing_observation_are_left_out(store):
     add(store, contract(max_age_s=0.05), counted(8, skip_obs=(4,)))
     windows = windows_of(store, To=2, Tp=2)

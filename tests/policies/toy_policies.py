@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from robot_learning.contract import Contract, Feature, StreamSpec
-from robot_learning.data.windows import WindowSpec
 from robot_learning.policies import registry
 from robot_learning.policies.config import VisionConfig
 from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
@@ -62,12 +61,26 @@ def batch(contract, view, size, seed=0):
     rng = np.random.default_rng(seed)
     observation = {n: raw_values(contract, n, (size, view.spec.To), rng) for n in view.observations}
     action = torch.cat([raw_values(contract, n, (size, view.spec.Tp), rng) for n in view.actions], dim=-1)
-    return {"observation": observation, "action": action, "mask": torch.ones(size, view.spec.Tp, dtype=torch.bool)}
+    made = {"observation": observation, "action": action, "mask": torch.ones(size, view.spec.Tp, dtype=torch.bool)}
+    if F := view.spec.future:
+        made["future"] = {n: raw_values(contract, n, (size, F), rng) for n in view.futures}
+        made["future_mask"] = torch.ones(size, F, dtype=torch.bool)
+    if G := view.spec.goal:
+        made["goal"] = {n: raw_values(contract, n, (size, G), rng) for n in view.goals}
+        made["goal_mask"] = torch.ones(size, dtype=torch.bool)
+    return made
 
 
 def make_policy(config=UNET, observations=("joints", "orientation", "yaw"), contract=None, seed=0):
     contract = contract or arm_contract()
-    view = View(observations, ("action",), WindowSpec(config.To, config.Tp))
+    vectors = tuple(name for name in observations if not contract.spec_of(name).is_image)
+    view = View(
+        observations,
+        ("action",),
+        config.spec,
+        futures=vectors if config.spec.future else (),
+        goals=observations if config.spec.goal else (),
+    )
     rng = np.random.default_rng(seed)
     encodings = {n: Encoding(n, contract.spec_of(n)) for n in view.vectors(contract)}
     values = {n: e.encode(raw_values(contract, n, (200,), rng)).numpy() for n, e in encodings.items()}

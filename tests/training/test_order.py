@@ -5,7 +5,7 @@ from robot_learning.training.order import Batches, DataOrder
 
 
 class NumberedWindows:
-    def batch(self, indices):
+    def batch(self, indices, rng=None):
         values = np.asarray(indices)[:, None].astype(np.float32)
         return {"observation": {"x": values}, "action": values, "mask": values > 0}
 

@@ -73,7 +73,11 @@ class DiffusionPolicy(Policy):
 
     @torch.inference_mode()
     def predict(
-        self, observation: Mapping[str, Tensor], generator: Generators = None, prefix: Tensor | None = None
+        self,
+        observation: Mapping[str, Tensor],
+        generator: Generators = None,
+        prefix: Tensor | None = None,
+        goal: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), from pure noise.
 
@@ -81,6 +85,7 @@ class DiffusionPolicy(Policy):
         al., arXiv 2205.09991, sec. 3.3), so that the rest is denoised into its continuation. The real-time chunking
         of Black et al. (arXiv 2506.07339) does so by guidance instead.
         """
+        self.refuse_goal(goal)
         O_t = self.observe(observation)
         B = len(O_t)
         A = randn_tensor((B, self.config.Tp, self.act.dim), generator=generator, device=O_t.device)
