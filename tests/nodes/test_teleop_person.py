@@ -92,18 +92,18 @@ def operator(graph, tmp_path):
 def test_a_held_key_moves_the_tool_letting_it_go_holds_it_and_a_closed_terminal_stops_the_robot(operator):
     begin, until = operator.x, operator.graph.until
     assert not operator.targets  # nothing before the dead-man was held
-    operator.hold_until("w", lambda: operator.x > begin + 0.05)
-    until(lambda: any(m.data for m in operator.dead_man))
+    # Held until it is heard, too: what was published before this graph was discovered is heard by nobody.
+    operator.hold_until("w", lambda: operator.x > begin + 0.05 and any(m.data for m in operator.dead_man))
     until(lambda: not operator.dead_man[-1].data and not operator.moving)
     count = len(operator.targets)
     until(lambda: len(operator.targets) > count + 25)  # the target at rest goes on
     assert operator.state == "active"
     assert operator.targets[-1].position[0] == operator.targets[-10].position[0]
 
-    until(lambda: operator.graph.node.count_publishers(f"{NS}/recorder/command"))
-    operator.press("\ry")
-    until(lambda: len(operator.words) == 2)
-    assert [m.data for m in operator.words] == ["start", "success"]
+    operator.hold_until("\r", lambda: operator.words)
+    operator.press("y")
+    until(lambda: operator.words[-1].data != "start")
+    assert list(dict.fromkeys(m.data for m in operator.words)) == ["start", "success"]
 
     os.close(operator.typing)
     operator.typing = -1
