@@ -9,7 +9,8 @@ from pathlib import Path
 
 from robot_learning.doctor import Finding
 from robot_learning.drivers.cameras import realsense_device as devices
-from robot_learning.drivers.cameras.uvc import INSTALL, cameras_present, opencv
+from robot_learning.drivers.cameras.opencv import INSTALL, opencv
+from robot_learning.drivers.cameras.uvc import cameras_present
 from robot_learning.errors import ConfigError, closest
 from robot_learning.rig import Rig
 from robot_learning.rig_parts.cameras import CameraConfig

@@ -7,30 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from robot_learning.clock import NS_PER_S, Clock
-from robot_learning.drivers.interfaces import CameraFrame, CameraLost, Lens
+from robot_learning.drivers.cameras.opencv import OpenCvCamera, opencv
+from robot_learning.drivers.interfaces import CameraFrame, CameraLost
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.rig_parts.cameras import CameraConfig
 
-INSTALL = "pip install opencv-python-headless"
 _RATE_TOLERANCE = 0.02
 _PLAUSIBLE_NS = (-NS_PER_S // 100, NS_PER_S)  # age of a frame by its V4L2 stamp
 _MANUAL, _AUTOMATIC = 1, 3  # V4L2's exposure_auto: manual, and aperture priority
 _EXPOSURE_US = 100.0  # unit of V4L2's exposure_time_absolute
 
 
-def opencv() -> Any:
-    """The module cv2; ConfigError with how to get it where it does not load."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ConfigError(f"uvc and video cameras need OpenCV ({error}): {INSTALL}.") from None
-    return cv2
-
-
-class UvcCamera:
+class UvcCamera(OpenCvCamera):
     """Colour frames of a V4L2 device.
 
     Frames are stamped by the kernel (when their first packet came), where the driver stamps with the monotonic clock,
@@ -39,8 +28,7 @@ class UvcCamera:
     """
 
     def __init__(self, name: str, config: CameraConfig, clock: Clock) -> None:
-        self.name, self._config, self._clock = name, config, clock
-        self._capture: Any = None
+        super().__init__(name, config, clock)
         self._domain = ""
         self._sequence, self._missing = -1, 0
         self._last_ns: int | None = None
@@ -169,25 +157,6 @@ class UvcCamera:
         self._sequence += step
         return self._sequence
 
-    def disconnect(self) -> None:
-        """Release the device."""
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.release()
-
-    def intrinsics(self) -> np.ndarray:
-        """Unknown without a calibration: a guess (3, 3) [px]."""
-        return guessed_matrix(self._config)
-
-    def distortion(self) -> np.ndarray:
-        """Unknown without a calibration: (5,) zeros."""
-        return np.zeros(5)
-
-    def lenses(self) -> dict[str, Lens]:
-        """The guess."""
-        size = self._config.width_px, self._config.height_px
-        return {"color": Lens(self.intrinsics(), self.distortion(), *size, np.eye(4))}
-
     def diagnostics(self) -> dict[str, str]:
         """What its stamps are, and how many frames are missing by them."""
         values = {
@@ -200,12 +169,6 @@ class UvcCamera:
         if self._domain == "arrival":
             values["warning"] = "stamped by arrival: the device's driver gives no monotonic stamps"
         return values
-
-
-def guessed_matrix(config: CameraConfig) -> np.ndarray:
-    """The pinhole matrix (3, 3) [px] of a lens that sees 60 degrees across, as many webcams do."""
-    f = config.width_px / 2 / np.tan(np.deg2rad(30))
-    return np.array([[f, 0, config.width_px / 2], [0, f, config.height_px / 2], [0, 0, 1]], dtype=np.float64)
 
 
 def cameras_present() -> list[Path]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from robot_learning.clock import NS_PER_S, Clock
-from robot_learning.drivers.cameras.uvc import guessed_matrix, opencv
+from robot_learning.drivers.cameras.opencv import OpenCvCamera, opencv
 from robot_learning.drivers.interfaces import CameraFrame, CameraLost
 from robot_learning.errors import ConfigError
 from robot_learning.rig_parts.cameras import CameraConfig
@@ -16,16 +13,15 @@ from robot_learning.rig_parts.cameras import CameraConfig
 _RATE_TOLERANCE = 0.01
 
 
-class VideoCamera:
+class VideoCamera(OpenCvCamera):
     """Plays a file in real time: each frame when it is due, those missed meanwhile are holes in the count.
 
     Frames are stamped with when they are due, not with when they were filmed.
     """
 
     def __init__(self, name: str, config: CameraConfig, clock: Clock) -> None:
-        self.name, self._config, self._clock = name, config, clock
+        super().__init__(name, config, clock)
         self._path = Path(config.file).expanduser().resolve()
-        self._capture: Any = None
         self._sequence = -1
 
     def connect(self) -> None:
@@ -88,17 +84,3 @@ class VideoCamera:
             f"the camera '{self.name}': {self._path} is at its end; "
             f"cameras.{self.name}.loop: true plays it again and again."
         )
-
-    def disconnect(self) -> None:
-        """Close the file."""
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.release()
-
-    def intrinsics(self) -> np.ndarray:
-        """Unknown: a guess (3, 3) [px]."""
-        return guessed_matrix(self._config)
-
-    def distortion(self) -> np.ndarray:
-        """Unknown: (5,) zeros."""
-        return np.zeros(5)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.rig_parts.calibration import BoardConfig
@@ -50,23 +51,11 @@ def board(
     return 0
 
 
-def hand_eye(
-    rig: str,
-    camera: str,
-    store: Path,
-    episode: str = "",
-    squares: tuple[int, int] = (_DEFAULT.squares_x, _DEFAULT.squares_y),
-    square_m: float = _DEFAULT.square_m,
-    marker_m: float = _DEFAULT.marker_m,
-    dictionary: str = _DEFAULT.dictionary,
-    intrinsics_px: tuple[float, float, float, float] | None = None,
-    distortion: tuple[float, ...] = (),
-    output: Path = Path("outputs/calibration"),
-    dry_run: bool = False,
-) -> int:
-    """Where a camera on the hand is, from an episode in which it looks at a board that stands still.
+@dataclass(frozen=True)
+class Pictures:
+    """An episode with a board in a camera's pictures, and what to make of it.
 
-    Args:
+    Attributes:
         rig: name of a rig in hardware_configs/, or the path of a rig file.
         camera: which of the rig's cameras.
         store: folder of the store.
@@ -80,42 +69,29 @@ def hand_eye(
         output: folder of the report.
         dry_run: don't write the rig file.
     """
-    described = _board(squares, square_m, marker_m, dictionary)
-    return _camera("hand", rig, camera, store, episode, described, intrinsics_px, distortion, output, dry_run)
+
+    rig: str
+    camera: str
+    store: Path
+    episode: str = ""
+    squares: tuple[int, int] = (_DEFAULT.squares_x, _DEFAULT.squares_y)
+    square_m: float = _DEFAULT.square_m
+    marker_m: float = _DEFAULT.marker_m
+    dictionary: str = _DEFAULT.dictionary
+    intrinsics_px: tuple[float, float, float, float] | None = None
+    distortion: tuple[float, ...] = ()
+    output: Path = Path("outputs/calibration")
+    dry_run: bool = False
 
 
-def camera(
-    rig: str,
-    camera: str,
-    store: Path,
-    episode: str = "",
-    squares: tuple[int, int] = (_DEFAULT.squares_x, _DEFAULT.squares_y),
-    square_m: float = _DEFAULT.square_m,
-    marker_m: float = _DEFAULT.marker_m,
-    dictionary: str = _DEFAULT.dictionary,
-    intrinsics_px: tuple[float, float, float, float] | None = None,
-    distortion: tuple[float, ...] = (),
-    output: Path = Path("outputs/calibration"),
-    dry_run: bool = False,
-) -> int:
-    """Where a camera that stands still is, from an episode in which the hand holds a board before it.
+def hand_eye(pictures: OmitArgPrefixes[Pictures]) -> int:
+    """Where a camera on the hand is, from an episode in which it looks at a board that stands still."""
+    return _camera("hand", pictures)
 
-    Args:
-        rig: name of a rig in hardware_configs/, or the path of a rig file.
-        camera: which of the rig's cameras.
-        store: folder of the store.
-        episode: id of the episode; empty: the newest.
-        squares: of the board, across and down.
-        square_m: side of a square, as measured on the print.
-        marker_m: side of the marker in it.
-        dictionary: the markers' dictionary.
-        intrinsics_px: FX FY CX CY of the camera; without them they are found from the same pictures.
-        distortion: K1 K2 P1 P2 K3, with intrinsics_px.
-        output: folder of the report.
-        dry_run: don't write the rig file.
-    """
-    described = _board(squares, square_m, marker_m, dictionary)
-    return _camera("static", rig, camera, store, episode, described, intrinsics_px, distortion, output, dry_run)
+
+def camera(pictures: OmitArgPrefixes[Pictures]) -> int:
+    """Where a camera that stands still is, from an episode in which the hand holds a board before it."""
+    return _camera("static", pictures)
 
 
 def latency(
@@ -268,20 +244,18 @@ def _opened(rig: str, store: Path, id: str) -> tuple[Rig, Episode]:
     return loaded, open_episode(store, id, loaded)
 
 
-def _camera(
-    mount: Mount, rig: str, camera: str, store: Path, id: str, board: BoardConfig,
-    intrinsics_px: tuple[float, float, float, float] | None, distortion: tuple[float, ...], output: Path, dry_run: bool,
-) -> int:  # fmt: skip
+def _camera(mount: Mount, of: Pictures) -> int:
     from robot_learning.calibration import report, results
     from robot_learning.calibration.detect import Detector
     from robot_learning.calibration.episodes import board_views, source_of
     from robot_learning.calibration.handeye import calibrate
     from robot_learning.calibration.rigfile import about, require_camera
 
-    loaded, recorded = _opened(rig, store, id)
-    require_camera(loaded, camera)
-    lens = _lens(loaded, camera, intrinsics_px, distortion)
-    views = board_views(recorded, camera, Detector(board))
+    board = _board(of.squares, of.square_m, of.marker_m, of.dictionary)
+    loaded, recorded = _opened(of.rig, of.store, of.episode)
+    require_camera(loaded, of.camera)
+    lens = _lens(loaded, of.camera, of.intrinsics_px, of.distortion)
+    views = board_views(recorded, of.camera, Detector(board))
     for sentence in views.unused:
         print(f"not used: {sentence}")
     found = calibrate(views.views, mount, lens)
@@ -291,8 +265,8 @@ def _camera(
     kept = {view.name for view in found.views}
     pictures = [p for view, p in zip(views.views, views.pictures, strict=True) if view.name in kept]
     blocks = report.camera_blocks(found, record, views.unused, pictures)
-    page = report.write(output, loaded, f"Pose of {camera}", record, blocks)
-    return _finish(rig, loaded, record, camera, page, dry_run)
+    page = report.write(of.output, loaded, f"Pose of {of.camera}", record, blocks)
+    return _finish(of.rig, loaded, record, of.camera, page, of.dry_run)
 
 
 def _lens(

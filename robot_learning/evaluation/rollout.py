@@ -76,7 +76,7 @@ def rollout(
         ContractMismatch: before the first step, where policy and environment don't fit.
     """
     require_match(policy, envs[0])
-    told = goals or [None] * len(seeds)
+    told: Sequence[Mapping[str, np.ndarray] | None] = [None] * len(seeds) if goals is None else goals
     runs = [_Run(policy, e, seed, seed in film, goal) for e, seed, goal in zip(envs, seeds, told, strict=False)]
     while active := [run for run in runs if not run.ended]:
         began = time.perf_counter()

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from expert_run import run
 from gymnasium.utils.env_checker import check_env
 
 from robot_learning.contract import Contract
@@ -19,21 +20,6 @@ CUBE = {"cube_position", "cube_orientation"}
 @pytest.fixture(scope="module")
 def lift() -> PandaEnv:
     return make("lift", cameras=False)
-
-
-def run(env, seed, steps=None):
-    """One episode by the expert: (steps, success, samples, actions)."""
-    env.reset(seed=seed)
-    expert = env.expert()
-    expert.reset()
-    samples, actions = env.samples(), []
-    while True:
-        actions.append(expert.act())
-        _, reward, terminated, truncated, info = env.step(actions[-1])
-        samples += env.samples()
-        if terminated or truncated or len(actions) == steps:
-            assert terminated == info["success"] == bool(reward)
-            return len(actions), info["success"], samples, np.array(actions)
 
 
 def hold(env) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from expert_run import run
 from gymnasium.utils.env_checker import check_env
 
 from robot_learning.drivers.mujoco.camera import intrinsics
@@ -37,21 +38,6 @@ def changed(**sections):
     for section, values in sections.items():
         content[section] |= values
     return parse_rig(content, "test")
-
-
-def run(env, seed, steps=None):
-    """One episode by the expert: (steps, success, samples, actions)."""
-    env.reset(seed=seed)
-    expert = env.expert()
-    expert.reset()
-    samples, actions = env.samples(), []
-    while True:
-        actions.append(expert.act())
-        _, reward, terminated, truncated, info = env.step(actions[-1])
-        samples += env.samples()
-        if terminated or truncated or len(actions) == steps:
-            assert terminated == info["success"] == bool(reward)
-            return len(actions), info["success"], samples, np.array(actions)
 
 
 def hold(env):
