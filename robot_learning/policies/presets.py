@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig, VisionConfig
 from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
+from robot_learning.policies.mse.config import MseConfig
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,13 @@ PRESETS = (
         Recipe(steps=300_000, batch_size=64, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
         images=True,
         about="ResNet-18 and transformer from images, as published",
+    ),
+    Preset(
+        "mse_state_small",
+        MseConfig(),
+        Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
+        images=False,
+        about="regression from state, to compare with: where demonstrations differ, it does what lies between",
     ),
 )
 

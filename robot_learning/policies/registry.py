@@ -11,6 +11,7 @@ from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig
 from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
+from robot_learning.policies.mse.config import MseConfig
 
 POLICIES: dict[str, tuple[type[PolicyConfig], str]] = {
     DiffusionUNetConfig.policy: (DiffusionUNetConfig, "robot_learning.policies.diffusion.policy:DiffusionPolicy"),
@@ -18,6 +19,7 @@ POLICIES: dict[str, tuple[type[PolicyConfig], str]] = {
         DiffusionTransformerConfig,
         "robot_learning.policies.diffusion.policy:DiffusionPolicy",
     ),
+    MseConfig.policy: (MseConfig, "robot_learning.policies.mse.policy:MsePolicy"),
 }
 
 

@@ -16,6 +16,7 @@ _FAMILIES = {
     "robosuite": "robot_learning.sim.robosuite",
     "metaworld": "robot_learning.sim.metaworld",
     "pusht": "robot_learning.sim.pusht",
+    "two_way": "robot_learning.sim.two_way",
 }
 _RIG = "rig/"  # before the name or path of a simulated rig: its own task, with its own limits and cameras
 _RIG_MODULE = "robot_learning.sim.rig_env"
