@@ -74,7 +74,19 @@ class Batches:
                 yield to_tensors(batch, self.device)
 
     def _gather(self, number: int) -> dict[str, Any]:
-        return self.windows.batch(self.indices(number), np.random.default_rng((self.order.seed, number, self.rank)))
+        return self.windows.batch(self.indices(number), _Share((self.order.seed, number), self.rank, self.world))
+
+
+class _Share(np.random.Generator):
+    """Draws for a global batch and returns this process's part, so that goals don't depend on how many share it."""
+
+    def __init__(self, seed: tuple[int, ...], rank: int, world: int) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.rank, self.world = rank, world
+
+    def random(self, size: int) -> np.ndarray:  # type: ignore[override]
+        """(size,) numbers uniform in [0, 1)."""
+        return super().random(size * self.world)[self.rank :: self.world]
 
 
 def to_tensors(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from robot_learning.policies.atomic import atomic_directory
 from robot_learning.training.folder import STATES, saved, step_name
 
 TENSORS, RECORD = "state.safetensors", "state.json"
+NOT_AVERAGED = {"loss", "lr", "grad_norm"}  # the loss has its own sum, the others are logged as they were last
 
 
 @dataclass
@@ -32,12 +34,28 @@ class Progress:
         step: optimiser steps done.
         seconds: time spent training, all sessions together [s].
         loss_sum, loss_count: of the steps since the last line of the log.
+        sums: of what else the policy's loss reported in those steps.
     """
 
     step: int = 0
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Count one step's loss and figures, all but the gradient's norm and the learning rate."""
+        self.loss_sum, self.loss_count = self.loss_sum + figures["loss"], self.loss_count + 1
+        for name in figures.keys() - NOT_AVERAGED:
+            self.sums[name] = self.sums.get(name, 0.0) + figures[name]
+
+    def means(self) -> dict[str, float]:
+        """Of the loss and the figures since the last line of the log."""
+        return {"loss": self.loss_sum / self.loss_count} | {n: s / self.loss_count for n, s in self.sums.items()}
+
+    def forget(self) -> None:
+        """Begin a new line of the log."""
+        self.loss_sum, self.loss_count, self.sums = 0.0, 0, {}
 
 
 @dataclass
@@ -45,7 +63,7 @@ class TrainingState:
     """References to the live objects of a run; `save` and `load` copy between them and a folder."""
 
     model: nn.Module
-    ema: EMAModel
+    ema: EMAModel | None
     optimizer: torch.optim.Optimizer
     schedule: Any
     scaler: Any
@@ -55,12 +73,13 @@ class TrainingState:
         """Write `output/state/<step>` and remove older ones."""
         moments = self.optimizer.state_dict()
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"ema/{i}": value for i, value in enumerate(self.ema.shadow_params)}
+        if self.ema is not None:
+            tensors |= {f"ema/{i}": value for i, value in enumerate(self.ema.shadow_params)}
         for i, entry in moments["state"].items():
             tensors |= {f"optimizer/{i}/{name}": value for name, value in entry.items()}
         record = {
             "progress": vars(self.progress),
-            "ema_step": self.ema.optimization_step,
+            "ema_step": self.ema.optimization_step if self.ema is not None else None,
             "optimizer_groups": moments["param_groups"],
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict() if self.scaler is not None else None,
@@ -88,10 +107,11 @@ class TrainingState:
             tensors = safetensors.torch.load_file(folder / TENSORS)
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             self.model.load_state_dict(_below(tensors, "model/"))
-            shadow = _below(tensors, "ema/")
-            self.ema.optimization_step = record["ema_step"]
-            for i, parameter in enumerate(self.ema.shadow_params):
-                parameter.copy_(shadow[str(i)])
+            if self.ema is not None:
+                shadow = _below(tensors, "ema/")
+                self.ema.optimization_step = record["ema_step"]
+                for i, parameter in enumerate(self.ema.shadow_params):
+                    parameter.copy_(shadow[str(i)])
             self.optimizer.load_state_dict(
                 {"state": _moments(_below(tensors, "optimizer/")), "param_groups": record["optimizer_groups"]}
             )

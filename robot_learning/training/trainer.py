@@ -18,14 +18,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from diffusers.optimization import SchedulerType, get_scheduler
-from diffusers.training_utils import EMAModel
 from tqdm import tqdm
 
-from robot_learning.errors import ConfigError, StoreError, unknown_name
-from robot_learning.policies import checkpoint, registry
+from robot_learning.errors import ConfigError, StoreError
+from robot_learning.policies import checkpoint, noise, registry
 from robot_learning.policies.base import Policy
-from robot_learning.training import folder, nan_guard, state
+from robot_learning.training import folder, nan_guard, optimization, state
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.dataset import Dataset, prepare
 from robot_learning.training.folder import RunRecord
@@ -34,7 +32,6 @@ from robot_learning.training.metrics import MetricsLog
 from robot_learning.training.order import Batches, to_tensors
 
 VALIDATION_BATCHES = 8  # of the same windows and the same noise each time
-MAX_EMA_DECAY = 0.9999
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, progress: bool = True) -> None:
         if config.output is None:
             raise ConfigError("a run needs a folder for its checkpoints; give --output.")
-        if config.recipe.schedule not in (names := [s.value for s in SchedulerType]):
-            raise unknown_name("schedule", config.recipe.schedule, names)
+        optimization.check_schedule(config.recipe.schedule)
         self.config, self.output = config, config.output
         self.accelerator = _accelerator(config.precision)
         self.main = self.accelerator.is_main_process
@@ -96,20 +92,9 @@ class Trainer:
         self.policy: Policy = registry.make(config.config, contract, self.data.view, self.data.normalizer)
         self.policy.to(self.accelerator.device)
         self.averaged = copy.deepcopy(self.policy).eval()
-        optimizer = torch.optim.AdamW(
-            self.policy.parameter_groups(recipe.weight_decay, recipe.encoder_weight_decay),
-            lr=recipe.lr,
-            betas=recipe.betas,
-            fused=True,
-        )
-        schedule = get_scheduler(
-            recipe.schedule, optimizer, num_warmup_steps=recipe.warmup_steps, num_training_steps=recipe.steps
-        )
-        # diffusers' warm-up with inv_gamma 1 is the published one: 1 - (1 + step)^-power.
-        ema = EMAModel(
-            self.policy.parameters(), decay=MAX_EMA_DECAY, use_ema_warmup=True, inv_gamma=1.0, power=recipe.ema_power,
-            foreach=True,
-        )  # fmt: skip
+        optimizer = optimization.make_optimizer(self.policy, recipe)
+        schedule = optimization.make_schedule(optimizer, recipe)
+        ema = optimization.make_average(self.policy, recipe)
         self.model, self.optimizer = self.accelerator.prepare(self.policy, optimizer)
         self.state = state.TrainingState(self.policy, ema, optimizer, schedule, self.accelerator.scaler)
         if config.resume:
@@ -163,23 +148,20 @@ class Trainer:
                 started = time.perf_counter()
                 figures = self._step(batches)
                 now.seconds += time.perf_counter() - started
-                now.step, now.loss_sum, now.loss_count = (
-                    now.step + 1,
-                    now.loss_sum + figures["loss"],
-                    now.loss_count + 1,
-                )
+                now.step += 1
+                now.add(figures)
                 bar.update()
                 at_end = now.step == steps
                 validates = now.step % config.validate_every == 0 or at_end
                 if now.step % config.log_every == 0 or validates:
                     windows, seconds = (now.step - logged_step) * self._windows_per_step(), now.seconds - logged_seconds
-                    figures["loss"] = now.loss_sum / now.loss_count
-                    figures |= {"samples_per_s": windows / seconds, "seconds": now.seconds}
+                    figures |= now.means() | {"samples_per_s": windows / seconds, "seconds": now.seconds}
                     figures |= self._validate() if validates else {}
                     if log:
                         log.write(now.step, **figures)
                     bar.set_postfix({k: f"{figures[k]:.4f}" for k in ("loss", "val_loss") if k in figures})
-                    now.loss_sum, now.loss_count, logged_step, logged_seconds = 0.0, 0, now.step, now.seconds
+                    now.forget()
+                    logged_step, logged_seconds = now.step, now.seconds
                 if now.step % config.checkpoint_every == 0 and not at_end:
                     self._save()
         path = self._save()
@@ -189,39 +171,75 @@ class Trainer:
         return TrainResult(self.output, path, now.step, stop.name if now.step < steps else None)
 
     def _step(self, batches: Iterator[dict[str, Any]]) -> dict[str, float]:
-        """One optimiser step; returns the mean loss of its batches, the learning rate and the gradient's norm."""
+        """One optimiser step; returns the learning rate, the gradient's norm and, of all its batches and processes,
+        the mean loss and the mean of what the policy's loss reports beside it.
+        """
         accumulate, step = self.config.recipe.accumulate, self.state.progress.step
-        # All noise of a step comes from (seed, step, process): a resumed run needs no generator's state.
-        seeds = np.random.SeedSequence((self.config.seed, step, self.accelerator.process_index))
-        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
-        lr, total = float(self.optimizer.param_groups[0]["lr"]), 0.0
+        generator = self._seed(step)
+        lr, seen, losses, reports = float(self.optimizer.param_groups[0]["lr"]), [], [], []
         for part in range(accumulate):
-            batch = next(batches)
-            last = part == accumulate - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, _ = self.model(batch)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise self._diverged(f"loss is {value}", batch, part)
+            seen.append(next(batches))
+            with contextlib.nullcontext() if part == accumulate - 1 else self.accelerator.no_sync(self.model):
+                with noise.shared(generator, self.accelerator.process_index, self.accelerator.num_processes):
+                    loss, report = self.model(seen[-1])
                 self.accelerator.backward(loss / accumulate)
-            total += value
-        norm = float(torch.nn.utils.get_total_norm([p.grad for p in self.policy.parameters() if p.grad is not None]))
+            losses.append(loss.detach())
+            reports.append(report)
+        self.accelerator.unscale_gradients()
+        gradients = [p.grad for p in self.policy.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        # Everything that the host must know comes in one transfer, so that a GPU waits for it once a step.
+        means = {name: sum(report[name] for report in reports) / accumulate for name in reports[0]}
+        means |= {"loss": sum(losses) / accumulate, "grad_norm": norm}
+        values = torch.stack([torch.as_tensor(v, device=norm.device).detach().float() for v in means.values()])
+        figures = dict(zip(means, self.accelerator.reduce(values, "mean").tolist(), strict=True))
         # fp16 overflows now and then by design: its scaler skips those steps.
-        if not math.isfinite(norm) and self.accelerator.scaler is None:
-            raise self._diverged(f"gradient's norm is {norm}", batch, accumulate - 1)
+        if not math.isfinite(figures["loss"]):
+            part = next((i for i, loss in enumerate(losses) if not loss.isfinite()), 0)
+            raise self._diverged(f"loss is {float(losses[part])}", seen[part], part)
+        if not math.isfinite(figures["grad_norm"]):
+            if self.accelerator.scaler is None:
+                raise self._diverged(f"gradient's norm is {figures['grad_norm']}", seen[-1], accumulate - 1)
+            del figures["grad_norm"]
+        if self.config.recipe.grad_clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.policy.parameters(), self.config.recipe.grad_clip, norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if not self.accelerator.optimizer_step_was_skipped:
-            self.state.ema.step(self.policy.parameters())
+            self.policy.after_step(step + 1, self.config.recipe.steps)
+            if self.state.ema is not None:
+                self.state.ema.step(self.policy.parameters())
         self.state.schedule.step()
-        return {"loss": total / accumulate, "lr": lr} | ({"grad_norm": norm} if math.isfinite(norm) else {})
+        return figures | {"lr": lr}
+
+    def _seed(self, step: int) -> torch.Generator:
+        """The source of a step's noise, which all processes share; torch's own, for dropout, differs in each.
+
+        All noise comes from (seed, step), so that a resumed run needs no generator's state.
+        """
+        own, common = (
+            int(np.random.SeedSequence((self.config.seed, step, which)).generate_state(1, np.uint64)[0])
+            for which in (1 + self.accelerator.process_index, 0)
+        )
+        torch.manual_seed(own)
+        return torch.Generator(self.accelerator.device).manual_seed(common)
+
+    def _average(self) -> Policy:
+        """The policy with the weights to evaluate and keep: the running average, or the newest if there is none."""
+        source = self.policy.parameters() if self.state.ema is None else self.state.ema.shadow_params
+        with torch.no_grad():
+            for mine, newest in zip(self.averaged.parameters(), source, strict=True):
+                mine.copy_(newest)
+            for mine, newest in zip(self.averaged.buffers(), self.policy.buffers(), strict=True):
+                mine.copy_(newest)
+        return self.averaged
 
     def _validate(self) -> dict[str, float]:
         """Loss of the averaged weights on held-out episodes, always on the same windows and noise."""
         windows, usable = self.data.val_windows, self.data.val_usable
         if windows is None or usable is None or not self.main:
             return {}
-        self.state.ema.copy_to(self.averaged.parameters())
+        averaged = self._average()
         size = self.config.recipe.batch_size
         chosen = np.random.default_rng(self.config.seed).permutation(usable)[: VALIDATION_BATCHES * size]
         total = 0.0
@@ -231,7 +249,7 @@ class Trainer:
                 part = chosen[start : start + size]
                 goals = np.random.default_rng((self.config.seed, start))
                 batch = to_tensors(windows.batch(part, goals), self.accelerator.device)
-                total += float(self.averaged.loss(batch)[0]) * len(part)
+                total += float(averaged.loss(batch)[0]) * len(part)
         return {"val_loss": total / len(chosen)}
 
     def _save(self) -> Path:
@@ -239,9 +257,8 @@ class Trainer:
         step = self.state.progress.step
         path = self.output / folder.CHECKPOINTS / folder.step_name(step)
         if self.main and not path.exists():
-            self.state.ema.copy_to(self.averaged.parameters())
             facts = {"step": step, "preset": self.config.policy, "run": self.config.to_json()} | self.record.facts()
-            checkpoint.save(path, self.averaged, self.data.cache.snapshot_hash, facts)
+            checkpoint.save(path, self._average(), self.data.cache.snapshot_hash, facts)
             self.state.save(self.output)
             for old in folder.saved(self.output, folder.CHECKPOINTS)[: -self.config.keep_checkpoints]:
                 shutil.rmtree(old)
@@ -265,4 +282,6 @@ class Trainer:
             self.data.cache.episode_ids[e] for e in np.searchsorted(self.data.cache.episode_ends, rows, side="right")
         ]
         self._save()
-        return nan_guard.keep(self.output / "nan", what, step, batch, windows, ids)
+        alone = self.accelerator.num_processes == 1
+        where = self.output / "nan" if alone else self.output / "nan" / str(self.accelerator.process_index)
+        return nan_guard.keep(where, what, step, batch, windows, ids)

@@ -1,0 +1,56 @@
+"""What a recipe names: optimiser, learning-rate schedule, running average of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.optimization import SchedulerType, get_scheduler
+from diffusers.training_utils import EMAModel
+from torch.optim.lr_scheduler import StepLR
+
+from robot_learning.errors import unknown_name
+from robot_learning.policies.base import Policy
+from robot_learning.policies.presets import Recipe
+
+STEP = "step"  # BESO's learning rate: times STEP_FACTOR after each STEP_EVERY optimiser steps
+STEP_EVERY, STEP_FACTOR = 100, 0.99
+
+
+def check_schedule(name: str) -> None:
+    """Raise UnknownName for a schedule that there is not."""
+    if name not in (names := [STEP, *(s.value for s in SchedulerType)]):
+        raise unknown_name("schedule", name, names)
+
+
+def make_optimizer(policy: Policy, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam or AdamW over the policy's own groups of parameters, those that are trained."""
+    groups = policy.parameter_groups(recipe.weight_decay, recipe.encoder_weight_decay)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> Any:
+    """The schedule, to be stepped after each optimiser step."""
+    if recipe.schedule == STEP:
+        return StepLR(optimizer, STEP_EVERY, STEP_FACTOR)
+    return get_scheduler(
+        recipe.schedule, optimizer, num_warmup_steps=recipe.warmup_steps, num_training_steps=recipe.steps
+    )
+
+
+def make_average(policy: Policy, recipe: Recipe) -> EMAModel | None:
+    """The running average of a policy's weights; None where the recipe wants none.
+
+    diffusers has both forms: its warm-up with inv_gamma 1 is 1 - (1 + n)^-power, without it (1 + n) / (10 + n).
+    """
+    if recipe.ema == "none":
+        return None
+    return EMAModel(
+        policy.parameters(),
+        decay=recipe.ema_decay,
+        use_ema_warmup=recipe.ema == "power",
+        inv_gamma=1.0,
+        power=recipe.ema_power,
+        foreach=True,
+    )
