@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
+from robot_learning.policies import noise
 from robot_learning.policies.config import VisionConfig
 from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
@@ -40,20 +41,21 @@ class SpatialSoftmax(nn.Module):
 
 
 def random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) to (N, C, *size), each image at a place of its own."""
-    n, _, height, width = images.shape
+    """(B, To, H, W, C) to (B, To, *size, C), each frame at a place of its own."""
+    B, To, height, width, _ = images.shape
     h, w = size
-    top = torch.randint(height - h + 1, (n, 1), device=images.device) + torch.arange(h, device=images.device)
-    left = torch.randint(width - w + 1, (n, 1), device=images.device) + torch.arange(w, device=images.device)
-    index = torch.arange(n, device=images.device)[:, None, None]
-    return images.permute(0, 2, 3, 1)[index, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
+    device = images.device
+    top = noise.integers(height - h + 1, (B, To, 1), device) + torch.arange(h, device=device)
+    left = noise.integers(width - w + 1, (B, To, 1), device) + torch.arange(w, device=device)
+    b, t = torch.arange(B, device=device)[:, None], torch.arange(To, device=device)
+    return images[b[..., None, None], t[:, None, None], top[..., :, None], left[..., None, :]]
 
 
 def centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) to (N, C, *size)."""
-    (height, width), (h, w) = images.shape[-2:], size
+    """(..., H, W, C) to (..., *size, C)."""
+    (height, width), (h, w) = images.shape[-3:-1], size
     top, left = (height - h) // 2, (width - w) // 2
-    return images[..., top : top + h, left : left + w]
+    return images[..., top : top + h, left : left + w, :]
 
 
 class ImageEncoder(nn.Module):
@@ -80,11 +82,12 @@ class ImageEncoder(nn.Module):
         self.project = nn.Linear(2 * vision.keypoints, vision.feature_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 to (N, feature_dim); crops at random in training mode, else the centre."""
-        x = images.permute(0, 3, 1, 2)
-        x = random_crop(x, self.crop_size) if self.training else centre_crop(x, self.crop_size)
-        x = x.float() / 127.5 - 1.0
-        return self.project(self.pool(self.backbone(x.contiguous(memory_format=torch.channels_last))))
+        """(B, To, H, W, 3) uint8 to (B, To, feature_dim); crops at random in training mode, else the centre."""
+        lead = images.shape[:2]
+        x = random_crop(images, self.crop_size) if self.training else centre_crop(images, self.crop_size)
+        x = x.flatten(0, 1).permute(0, 3, 1, 2).to(self.project.weight.dtype) / 127.5 - 1.0
+        x = self.backbone(x.contiguous(memory_format=torch.channels_last))
+        return self.project(self.pool(x)).unflatten(0, lead)
 
 
 def _group_norm(channels: int, **where: Any) -> nn.GroupNorm:
@@ -129,5 +132,5 @@ class ObservationEncoder(nn.Module):
                     f"images of '{name}' must be {self.image_sizes[name]} pixels (H, W) as in training; "
                     f"got {tuple(frames.shape[2:4])}."
                 )
-            parts.append(camera(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]))
+            parts.append(camera(frames))
         return torch.cat(parts, dim=-1)

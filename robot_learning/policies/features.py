@@ -32,8 +32,9 @@ class FeatureVector(nn.Module):
 
     def forward(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Feature name to (..., *shape) raw, to (..., dim)."""
+        dtype = self.normalizer.dtype
         return torch.cat(
-            [self.normalizer.normalize(n, self.encodings[n].encode(raw[n].float())) for n in self.names], dim=-1
+            [self.normalizer.normalize(n, self.encodings[n].encode(raw[n].to(dtype))) for n in self.names], dim=-1
         )
 
     def split(self, raw: Tensor) -> dict[str, Tensor]:

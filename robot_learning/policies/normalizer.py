@@ -37,6 +37,11 @@ class Normalizer(nn.Module):
             for key, value in (("scale", scale[name]), ("offset", offset[name])):
                 self.register_buffer(f"{name}_{key}", torch.as_tensor(value, dtype=torch.float32), persistent=False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which it computes: float32, unless the policy was changed, as by `policy.double()`."""
+        return next(self.buffers()).dtype
+
     def normalize(self, name: str, x: Tensor) -> Tensor:
         """(..., D) encoded values of a feature to (..., D) normalised."""
         y = torch.addcmul(getattr(self, f"{name}_offset"), x, getattr(self, f"{name}_scale"))

@@ -10,7 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig
-from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
+from robot_learning.policies.diffusion.config import (
+    DiffusionTransformerConfig,
+    DiffusionUNetConfig,
+    FlowTransformerConfig,
+    FlowUNetConfig,
+)
 from robot_learning.policies.mse.config import MseConfig
 
 POLICIES: dict[str, tuple[type[PolicyConfig], str]] = {
@@ -19,6 +24,8 @@ POLICIES: dict[str, tuple[type[PolicyConfig], str]] = {
         DiffusionTransformerConfig,
         "robot_learning.policies.diffusion.policy:DiffusionPolicy",
     ),
+    FlowUNetConfig.policy: (FlowUNetConfig, "robot_learning.policies.diffusion.flow:FlowPolicy"),
+    FlowTransformerConfig.policy: (FlowTransformerConfig, "robot_learning.policies.diffusion.flow:FlowPolicy"),
     MseConfig.policy: (MseConfig, "robot_learning.policies.mse.policy:MsePolicy"),
 }
 

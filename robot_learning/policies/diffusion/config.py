@@ -1,38 +1,68 @@
-"""Configuration of Diffusion Policy's two forms."""
+"""Configuration of Diffusion Policy's forms: two denoisers, each under diffusion or flow matching."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
-from robot_learning.errors import ConfigError
+from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig, VisionConfig
+
+SamplerName = Literal["ddpm", "ddim", "dpm++"]
+Prediction = Literal["epsilon", "sample", "v"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionConfig(PolicyConfig):
-    """What both denoisers share.
+class DenoisingConfig(PolicyConfig):
+    """What all forms share.
 
     Attributes:
-        K: diffusion steps in training.
-        sampler: `ddpm` (Ho et al., 2020) or `ddim` (Song et al., 2021, eta = 0).
-        inference_steps: denoising steps when predicting, at most K.
+        inference_steps: denoising steps when predicting.
         vision: the image encoder.
     """
 
-    K: int = 100
-    sampler: Literal["ddpm", "ddim"] = "ddim"
     inference_steps: int = 10
     vision: VisionConfig = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.inference_steps <= self.K:
-            raise ConfigError(f"inference_steps must be 1 to K = {self.K}; got {self.inference_steps}.")
+        if self.inference_steps < 1:
+            raise ConfigError(f"inference_steps must be at least 1; got {self.inference_steps}.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionUNetConfig(DiffusionConfig):
+class DiffusionConfig(DenoisingConfig):
+    """A diffusion process of K steps.
+
+    Attributes:
+        K: diffusion steps in training.
+        prediction: what the denoiser predicts: the noise (`epsilon`), the actions themselves (`sample`) or the
+            `v` of Salimans and Ho (2022).
+        sampler: `ddpm` (Ho et al., 2020), `ddim` (Song et al., 2021, eta = 0) or `dpm++` (DPM-Solver++(2M), Lu et
+            al., 2022), which needs the fewest steps.
+    """
+
+    K: int = 100
+    prediction: Prediction = "epsilon"
+    sampler: SamplerName = "ddim"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for kind, allowed in (("sampler", SamplerName), ("prediction", Prediction)):
+            if (name := getattr(self, kind)) not in get_args(allowed):
+                raise unknown_name(kind, name, get_args(allowed))
+        if self.inference_steps > self.K:
+            raise ConfigError(f"inference_steps must be 1 to K = {self.K}; got {self.inference_steps}.")
+        if self.sampler == "dpm++" and self.inference_steps > (most := max(1, self.K // 2)):
+            # With more, two of its steps may fall on one diffusion step, and it divides by their distance.
+            raise ConfigError(
+                f"inference_steps must be 1 to {most} (half of K) with sampler dpm++; got {self.inference_steps}, "
+                "and 5 to 20 are enough."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig(DenoisingConfig):
     """The 1-D convolutional U-Net (sec. III-A of the paper).
 
     Attributes:
@@ -41,8 +71,6 @@ class DiffusionUNetConfig(DiffusionConfig):
         kernel_size: of the convolutions, in time steps.
         groups: of the group normalisation.
     """
-
-    policy: ClassVar[str] = "diffusion_unet"
 
     dims: tuple[int, ...] = (256, 512, 1024)
     step_dim: int = 256
@@ -63,7 +91,7 @@ class DiffusionUNetConfig(DiffusionConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionTransformerConfig(DiffusionConfig):
+class TransformerConfig(DenoisingConfig):
     """The time-series diffusion transformer (sec. III-A of the paper).
 
     Attributes:
@@ -73,8 +101,6 @@ class DiffusionTransformerConfig(DiffusionConfig):
         attention_dropout: dropout inside the layers.
         embedding_dropout: dropout on the input tokens.
     """
-
-    policy: ClassVar[str] = "diffusion_transformer"
 
     Tp: int = 10
     layers: int = 8
@@ -87,3 +113,34 @@ class DiffusionTransformerConfig(DiffusionConfig):
         super().__post_init__()
         if self.dim % self.heads or self.dim % 2:
             raise ConfigError(f"dim must be even and divisible by heads = {self.heads}; got {self.dim}.")
+
+
+# The network comes first, so that its defaults (Tp) are the ones that count.
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionUNetConfig(UNetConfig, DiffusionConfig):
+    """Diffusion with the U-Net."""
+
+    policy: ClassVar[str] = "diffusion_unet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionTransformerConfig(TransformerConfig, DiffusionConfig):
+    """Diffusion with the transformer."""
+
+    policy: ClassVar[str] = "diffusion_transformer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowUNetConfig(UNetConfig):
+    """Flow matching with the U-Net."""
+
+    policy: ClassVar[str] = "flow_unet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowTransformerConfig(TransformerConfig):
+    """Flow matching with the transformer."""
+
+    policy: ClassVar[str] = "flow_transformer"

@@ -1,62 +1,35 @@
 """Diffusion Policy: visuomotor policy learning via action diffusion (Chi et al., arXiv 2303.04137).
 
-Symbols of the paper: O_t the last To observations, A_t the Tp actions from the first of them on,
-k the diffusion step, epsilon the noise. Equation numbers are those of the paper.
+Symbols and equation numbers are those of the paper: epsilon is the noise, A_t^k = sqrt(alpha_bar_k) A_t^0 +
+sqrt(1 - alpha_bar_k) epsilon the actions at step k of K.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
-import torch
-from diffusers import DDIMScheduler, DDPMScheduler
-from diffusers.utils.torch_utils import randn_tensor
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor, nn
 
 from robot_learning.contract import Contract
-from robot_learning.policies.base import Batch, Generators, Policy
-from robot_learning.policies.diffusion.config import (
-    DiffusionConfig,
-    DiffusionTransformerConfig,
-    DiffusionUNetConfig,
-)
-from robot_learning.policies.diffusion.transformer import DiffusionTransformer
-from robot_learning.policies.diffusion.unet import ConditionalUNet
-from robot_learning.policies.encoders import ObservationEncoder
-from robot_learning.policies.features import FeatureVector
+from robot_learning.policies import noise
+from robot_learning.policies.base import Batch, Generators
+from robot_learning.policies.diffusion.config import DiffusionConfig
+from robot_learning.policies.diffusion.denoising import PREFIX_NOISE, DenoisingPolicy
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
 
-# The prefix gets the noise of step 0.3 k, not k: at high k the rest of a chunk would else take its course before it
-# can tell what it is to continue. Of two ways learned, 4 committed actions of 8 then choose the right one in 84 to
-# 97 % of chunks rather than 59 to 89 %.
-PREFIX_NOISE = 0.3
 
-
-class DiffusionPolicy(Policy):
-    """Predicts the noise in a chunk of actions, given observations; denoises noise into a chunk."""
+class DiffusionPolicy(DenoisingPolicy):
+    """Predicts the noise in a chunk of actions, given observations; or the actions, or v."""
 
     config: DiffusionConfig
-    supports_prefix = True
 
     def __init__(self, config: DiffusionConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
-        self.observe = ObservationEncoder(contract, view, normalizer, config.vision)
-        self.act = FeatureVector(contract, view.actions, normalizer)
-        self.denoiser: nn.Module
-        if isinstance(config, DiffusionUNetConfig):
-            self.denoiser = ConditionalUNet(self.act.dim, self.observe.dim * config.To, config)
-        elif isinstance(config, DiffusionTransformerConfig):
-            self.denoiser = DiffusionTransformer(self.act.dim, self.observe.dim * config.To, config)
-        schedule: dict[str, Any] = {
-            "num_train_timesteps": config.K,
-            "beta_schedule": "squaredcos_cap_v2",
-            "prediction_type": "epsilon",
-            "clip_sample": self.act.is_bounded,  # values outside the data's range can't be right, if it is [-1, 1]
-        }
-        self.ddpm: Any = DDPMScheduler(**schedule, variance_type="fixed_small")
-        self.sampler: Any = self.ddpm if config.sampler == "ddpm" else DDIMScheduler(**schedule)
+        self.ddpm: Any = make_sampler("ddpm", config, self.act.is_bounded)
+        self.sampler: Any = make_sampler(config.sampler, config, self.act.is_bounded)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 5: MSE(epsilon^k, epsilon_theta(O_t, A_t^0 + epsilon^k, k)), over the whole window.
@@ -66,51 +39,63 @@ class DiffusionPolicy(Policy):
         """
         O_t = self.observe(batch["observation"])
         A_0 = self.act(self.act.split(batch["action"]))
-        epsilon = torch.randn_like(A_0)
-        k = torch.randint(self.config.K, (len(A_0),), device=A_0.device)
+        epsilon = noise.normal_like(A_0)
+        k = noise.integers(self.config.K, (len(A_0),), A_0.device)
         A_k = self.ddpm.add_noise(A_0, epsilon, k)
-        return nn.functional.mse_loss(self.denoiser(A_k, k, O_t), epsilon), {}
+        return nn.functional.mse_loss(self.denoiser(A_k, k, O_t), self.target(A_0, epsilon, k)), {}
 
-    @torch.inference_mode()
-    def predict(
-        self,
-        observation: Mapping[str, Tensor],
-        generator: Generators = None,
-        prefix: Tensor | None = None,
-        goal: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), from pure noise.
+    def target(self, A_0: Tensor, epsilon: Tensor, k: Tensor) -> Tensor:
+        """What the denoiser is to predict: epsilon, A^0 or v.
 
-        With a prefix, its part of A^k is the prefix itself at each step, with some noise (inpainting: Janner et
-        al., arXiv 2205.09991, sec. 3.3), so that the rest is denoised into its continuation. The real-time chunking
-        of Black et al. (arXiv 2506.07339) does so by guidance instead.
+        v = sqrt(alpha_bar_k) epsilon - sqrt(1 - alpha_bar_k) A^0 (Salimans and Ho, arXiv 2202.00512, sec. 4).
         """
-        self.refuse_goal(goal)
-        O_t = self.observe(observation)
-        B = len(O_t)
-        A = randn_tensor((B, self.config.Tp, self.act.dim), generator=generator, device=O_t.device)
-        if prefix is not None:
-            part = self.committed(prefix, B, self.act.raw_dim)
-            known = self.act(self.act.split(prefix.to(A.device)))
-            noise = A[:, part].clone()
-        self.sampler.set_timesteps(self.config.inference_steps)
-        for k in self.sampler.timesteps:
-            if prefix is not None:
-                less = (PREFIX_NOISE * k).long().to(A.device).expand(B)
-                A[:, part] = self.sampler.add_noise(known, noise, less)
-            epsilon = self.denoiser(A, k.to(A.device).expand(B), O_t)
-            A = self.sampler.step(epsilon, k, A, generator=generator, return_dict=False)[0]
-        chunk = self.act.inverse(A)
-        if prefix is not None:
-            chunk[:, part] = prefix.to(chunk)
-        return chunk
+        if self.config.prediction == "sample":
+            return A_0
+        return epsilon if self.config.prediction == "epsilon" else self.ddpm.get_velocity(A_0, epsilon, k)
 
-    def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
-        """Denoiser and observation encoder apart."""
-        groups = []
-        for module, decay in ((self.denoiser, weight_decay), (self.observe, encoder_weight_decay)):
-            parameters = list(module.parameters())
-            matrices = [p for p in parameters if p.ndim > 1]
-            vectors = [p for p in parameters if p.ndim <= 1]
-            groups += [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-        return [group for group in groups if group["params"]]
+    def times(self) -> Iterable[Tensor]:
+        """Steps k of the sampler, falling."""
+        self.sampler.set_timesteps(self.config.inference_steps)
+        return self.sampler.timesteps
+
+    def step(self, A_k: Tensor, k: Tensor, O_t: Tensor, generator: Generators) -> Tensor:
+        """Eq. 4: A^{k-1} = alpha (A^k - gamma epsilon_theta(O_t, A^k, k) + N(0, sigma^2 I)), or a longer step."""
+        predicted = self.denoiser(A_k, k.expand(len(A_k)), O_t)
+        return self.sampler.step(predicted, k, A_k, generator=generator, return_dict=False)[0]
+
+    def committed_at(self, known: Tensor, epsilon: Tensor, k: Tensor) -> Tensor:
+        """The prefix at step 0.3 k."""
+        less = (PREFIX_NOISE * k).long().to(known.device).expand(len(known))
+        return self.ddpm.add_noise(known, epsilon, less)
+
+    def with_sampler(self, sampler: str | None = None, steps: int | None = None) -> Self:
+        """See `DenoisingPolicy`."""
+        other = super().with_sampler(sampler, steps)
+        other.sampler = make_sampler(other.config.sampler, other.config, other.act.is_bounded)
+        return other
+
+
+def make_sampler(name: str, config: DiffusionConfig, clip: bool) -> Any:
+    """A scheduler of diffusers on the paper's noise schedule (iDDPM's squared cosine).
+
+    Args:
+        name: see `DiffusionConfig.sampler`.
+        clip: whether estimates of A^0 are kept in [-1, 1], which holds all data.
+    """
+    schedule: dict[str, Any] = {
+        "num_train_timesteps": config.K,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "v_prediction" if config.prediction == "v" else config.prediction,
+    }
+    if name == "ddpm":
+        return DDPMScheduler(**schedule, clip_sample=clip, variance_type="fixed_small")
+    if name == "ddim":
+        return DDIMScheduler(**schedule, clip_sample=clip)
+    return DPMSolverMultistepScheduler(
+        **schedule,
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        thresholding=clip,  # with a largest value of 1, dynamic thresholding is clipping
+        sample_max_value=1.0,
+        lambda_min_clipped=-5.1,  # the last steps of the cosine schedule hold no signal to divide by
+    )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robot_learning.policies.diffusion.config import DiffusionTransformerConfig
+from robot_learning.policies.diffusion.config import TransformerConfig
 from robot_learning.policies.diffusion.embedding import StepEmbedding
 
 
 class DiffusionTransformer(nn.Module):
-    """epsilon_theta(O, A^k, k).
+    """epsilon_theta(O, A^k, k), or what else is to be predicted of noisy actions.
 
     Args:
         action_dim: values per action, D.
@@ -24,7 +24,7 @@ class DiffusionTransformer(nn.Module):
     causal: Tensor
     memory_mask: Tensor
 
-    def __init__(self, action_dim: int, observation_dim: int, config: DiffusionTransformerConfig) -> None:
+    def __init__(self, action_dim: int, observation_dim: int, config: TransformerConfig) -> None:
         super().__init__()
         Tp, To, dim = config.Tp, config.To, config.dim
         self.action = nn.Linear(action_dim, dim)
@@ -47,7 +47,7 @@ class DiffusionTransformer(nn.Module):
             nn.init.normal_(position, std=0.02)
 
     def forward(self, A_k: Tensor, k: Tensor, O: Tensor) -> Tensor:  # noqa: E741
-        """(B, Tp, D) noisy actions, (B,) steps and (B, To, Do) observations to (B, Tp, D) noise."""
+        """(B, Tp, D) noisy actions, (B,) steps and (B, To, Do) observations to (B, Tp, D)."""
         memory = torch.cat([self.step(k)[:, None], self.observation(O)], dim=1) + self.memory_position
         memory = self.memory(self.drop(memory))
         tokens = self.drop(self.action(A_k) + self.action_position)

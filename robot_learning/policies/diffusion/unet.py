@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robot_learning.policies.diffusion.config import DiffusionUNetConfig
+from robot_learning.policies.diffusion.config import UNetConfig
 from robot_learning.policies.diffusion.embedding import StepEmbedding
 
 
@@ -27,7 +27,7 @@ class ConvBlock(nn.Sequential):
 class ResidualBlock(nn.Module):
     """Two convolution blocks with FiLM between them, and a residual connection."""
 
-    def __init__(self, in_channels: int, out_channels: int, condition_dim: int, config: DiffusionUNetConfig) -> None:
+    def __init__(self, in_channels: int, out_channels: int, condition_dim: int, config: UNetConfig) -> None:
         super().__init__()
         size = (config.kernel_size, config.groups)
         self.first = ConvBlock(in_channels, out_channels, *size)
@@ -52,14 +52,14 @@ class ConditionalSequence(nn.ModuleList):
 
 
 class ConditionalUNet(nn.Module):
-    """epsilon_theta(O, A^k, k).
+    """epsilon_theta(O, A^k, k), or what else is to be predicted of noisy actions.
 
     Args:
         action_dim: values per action, D.
         observation_dim: values of the whole observation window.
     """
 
-    def __init__(self, action_dim: int, observation_dim: int, config: DiffusionUNetConfig) -> None:
+    def __init__(self, action_dim: int, observation_dim: int, config: UNetConfig) -> None:
         super().__init__()
         step_dim, dims = config.step_dim, config.dims
         condition_dim = step_dim + observation_dim
@@ -84,7 +84,7 @@ class ConditionalUNet(nn.Module):
         )
 
     def forward(self, A_k: Tensor, k: Tensor, O: Tensor) -> Tensor:  # noqa: E741
-        """(B, Tp, D) noisy actions, (B,) steps and (B, To, Do) observations to (B, Tp, D) noise."""
+        """(B, Tp, D) noisy actions, (B,) steps and (B, To, Do) observations to (B, Tp, D)."""
         condition = nn.functional.mish(torch.cat([self.step(k), O.flatten(1)], dim=-1))
         x, skips = A_k.transpose(1, 2), []
         for level, blocks in enumerate(self.down):
