@@ -115,7 +115,7 @@ class TwoWayExpert:
     _BESIDE_M = 0.21  # of the obstacle's centre
     _SPEED = 0.9  # share of the longest way of a period
     _WANDER_M = 0.003
-    _TURN_M = 0.06  # turns to the goal this much before it is level with the obstacle's centre
+    _TURN_M = 0.06  # goes straight ahead while it is this near to being level with the obstacle's centre
 
     def __init__(self, env: TwoWayEnv) -> None:
         self._env = env
@@ -127,16 +127,16 @@ class TwoWayExpert:
     def act(self) -> np.ndarray:
         """Where to be one period later (2,) [m]."""
         position = self._env.position
-        before = position[1] < OBSTACLE_M[1] - self._TURN_M
-        aim = OBSTACLE_M + [self._sign * self._BESIDE_M, 0.0] if before else self._around(position)
-        way = aim - position
+        way = self._aim(position[1]) - position
         way = way * min(1.0, self._SPEED * _STEP_M / max(float(np.hypot(*way)), 1e-12))
         return position + way + self._env.rng.normal(0, self._WANDER_M, 2)
 
-    def _around(self, position: np.ndarray) -> np.ndarray:
-        """Straight ahead while beside the obstacle, then to the goal."""
-        clear = position[1] > OBSTACLE_M[1] + self._TURN_M
-        return GOAL_M if clear else OBSTACLE_M + [self._sign * self._BESIDE_M, 2 * RADIUS_M]
+    def _aim(self, y: float) -> np.ndarray:
+        """The point beside the obstacle, then straight ahead past it, then the goal."""
+        if y > OBSTACLE_M[1] + self._TURN_M:
+            return GOAL_M
+        ahead = 0.0 if y < OBSTACLE_M[1] - self._TURN_M else 2 * RADIUS_M
+        return OBSTACLE_M + np.array([self._sign * self._BESIDE_M, ahead])
 
 
 def make(task: str, cameras: bool = True) -> TwoWayEnv:
