@@ -48,7 +48,7 @@ ros-demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --ignore=tests/hardware $(TEST_ARGS)
 
-# The vendors' software, each in an environment of its own; where one can't be had, its tests say so and are skipped.
+# Other makers' software, each in an environment of its own; where one can't be had, its tests say so and are skipped.
 VENVS := .venvs
 ENVIRONMENTS := tests/hardware/environments
 
@@ -63,7 +63,7 @@ $(VENVS)/%/.installed: $(ENVIRONMENTS)/%.txt | $(BIN)/python
 	$(VENVS)/$*/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps -r $(ENVIRONMENTS)/$*-nodeps.txt; } && touch $@ || \
 	echo "make: the environment '$*' can't be had here; its tests will be skipped." >&2
 
-hardware: $(VENV)/.hardware $(foreach name,franka-sim franky-sim pylibfranka stretch,$(VENVS)/$(name)/.installed)
+hardware: $(VENV)/.hardware $(foreach name,franka-sim franky-sim pylibfranka stretch lerobot,$(VENVS)/$(name)/.installed)
 
 # One after another: simulated arms want their millisecond, and have fixed ports.
 test-hardware: hardware
