@@ -16,6 +16,7 @@ COMMANDS = {
     "data": "look at, check, recover, import, export, edit a store",
     "train": "train a policy on a store",
     "evaluate": "roll a policy out on unseen seeds; success with its interval",
+    "benchmark": "run a suite of tasks, policies and seeds; one table with intervals",
     "serve": "answer a robot's observations with a policy's chunks, in a process of its own",
     "up": "start a rig's nodes: sim, teleop, collect, deploy, replay",
     "live": "watch a running rig in the browser: cameras, joints, gate, recorder",

@@ -1,0 +1,1 @@
+"""Named suites of tasks, policies and seeds: run, resumed, reported as one table."""
