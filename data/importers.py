@@ -17,6 +17,7 @@ from tqdm import tqdm
 from robot_learning.clock import NS_PER_S
 from robot_learning.contract import Contract, Feature, StreamSpec
 from robot_learning.data.edits import edit
+from robot_learning.data.lerobot_layout import is_dataset
 from robot_learning.data.sample import Sample
 from robot_learning.data.store import Episode, Store
 from robot_learning.data.writer import EpisodeWriter
@@ -34,10 +35,12 @@ class SourceEpisode:
     Attributes:
         values: stream to (n, *shape) of the stream's dtype; sample i was true at step i of the source's rate.
         provenance: what the source says about it.
+        task: what it does, where that is not the same for all episodes.
     """
 
     values: Mapping[str, np.ndarray]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    task: str = ""
 
 
 class Source(Protocol):
@@ -82,7 +85,7 @@ def import_dataset(
     outcome: str | None = None,
     progress: bool = True,
 ) -> ImportReport:
-    """Import a Diffusion Policy replay buffer (a zarr directory) or a robomimic HDF5 file.
+    """Import a Diffusion Policy replay buffer (a zarr directory), a LeRobot dataset or a robomimic HDF5 file.
 
     Every value is read back from the sealed episodes and compared. Episodes imported before are left out, so that
     an interrupted import can be run again.
@@ -100,10 +103,17 @@ def import_dataset(
     path = Path(source)
     if not path.exists():
         raise UserError(
-            f"there is nothing at {path}; give a replay buffer (a zarr directory) or a robomimic .hdf5 file."
+            f"there is nothing at {path}; "
+            "give a replay buffer (a zarr directory), a LeRobot dataset (a folder) or a robomimic .hdf5 file."
         )
     data: Source
-    if path.is_dir():
+    if is_dataset(path):
+        from robot_learning.data.lerobot import LeRobotSource
+
+        if layout is not None:
+            raise UserError(f"layouts are for replay buffers; the LeRobot dataset {path.name} is imported without one.")
+        data = LeRobotSource(path, rate_hz, robot, task)
+    elif path.is_dir():
         from robot_learning.data.replay import ReplaySource
 
         data = ReplaySource(path, layout, rate_hz, robot, task)
@@ -139,7 +149,8 @@ def write(data: Source, store: Store, name: str, outcome: str | None, progress: 
                 skipped += 1
                 continue
             absent = [s.name for s in data.contract.streams if not len(episode.values.get(s.name, ()))]
-            metadata = {"task": data.task, "operator": "", "provenance": provenance, "absent_streams": absent}
+            told = episode.task or data.task
+            metadata = {"task": told, "operator": "", "provenance": provenance, "absent_streams": absent}
             writer = EpisodeWriter(store, data.contract, metadata)
             try:
                 writer.append(_samples(data.contract, episode.values))

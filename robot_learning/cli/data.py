@@ -99,10 +99,11 @@ def import_(
     rig: str | None = None,
     namespace: str | None = None,
 ) -> int:
-    """Import rosbag2 bags, Diffusion Policy's replay zarr or robomimic's HDF5; what was written is read back.
+    """Import rosbag2 bags, LeRobot datasets, Diffusion Policy's replay zarr or robomimic's HDF5; all is read back.
 
     Args:
-        source: a bag (folder, .mcap or .db3) or a folder of bags; the zarr directory; the .hdf5 file.
+        source: a bag (folder, .mcap or .db3) or a folder of bags; the LeRobot folder (v3.0 or v2.1); the zarr
+            directory; the .hdf5 file.
         store: the store's directory; made where there is none.
         layout: a known meaning of the source's keys, e.g. pusht; else a plain contract is made from the keys.
         rate_hz: steps per second, where neither layout nor source say it.
@@ -132,20 +133,22 @@ def import_(
 def export(
     store: Positional[Path],
     output: Positional[Path],
-    to: Literal["robomimic", "bag"] = "robomimic",
+    to: Literal["robomimic", "bag", "lerobot"] = "robomimic",
     episode: str | None = None,
     rig: str | None = None,
     namespace: str | None = None,
+    images: Literal["video", "image"] = "video",
 ) -> int:
-    """Write the store's episodes as one robomimic HDF5 file, or as one MCAP bag each.
+    """Write the store's episodes as one robomimic HDF5 file, one LeRobot v3.0 dataset, or as one MCAP bag each.
 
     Args:
         store: the store's directory.
-        output: the .hdf5 file to make, or the folder of the bags.
+        output: the .hdf5 file to make, the folder of the dataset, or the folder of the bags.
         to: the format.
         episode: only this one.
         rig: for bags: the rig, by name or file, that names the topics; default: the one that recorded.
         namespace: for bags: of the topics; default: the rig's name.
+        images: for lerobot: cameras as H.264 videos, or as PNG images, which lose nothing.
     """
     from robot_learning.data.bagexport import export_bags
     from robot_learning.data.exporters import export_robomimic
@@ -154,6 +157,13 @@ def export(
     opened, chosen = Store.open(store), [episode] if episode else None
     if to == "robomimic":
         count = export_robomimic(opened, output, chosen)
+    elif to == "lerobot":
+        from robot_learning.data.lerobot_export import export_lerobot
+
+        report = export_lerobot(opened, output, chosen, images)
+        for note in report.notes:
+            print(note)
+        count = report.episodes
     else:
         recorded = opened.episode(episode) if episode else next(iter(opened.episodes()), None)
         if recorded is None:
