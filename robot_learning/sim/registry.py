@@ -12,6 +12,7 @@ from robot_learning.sim.base import SimEnv
 # Family to module; each has TASKS and make(task, cameras). A family named like its only task has the one name.
 _FAMILIES = {
     "panda": "robot_learning.sim.panda",
+    "play": "robot_learning.sim.play",
     "stretch": "robot_learning.sim.stretch",
     "robosuite": "robot_learning.sim.robosuite",
     "metaworld": "robot_learning.sim.metaworld",
@@ -21,7 +22,11 @@ _FAMILIES = {
 _RIG = "rig/"  # before the name or path of a simulated rig: its own task, with its own limits and cameras
 _RIG_MODULE = "robot_learning.sim.rig_env"
 # Repeated here so that names() needs no MuJoCo; tests compare.
-_TASKS = {"panda": ("lift", "pick_place", "push"), "stretch": ("pick",)}
+_TASKS = {
+    "panda": ("lift", "pick_place", "push"),
+    "play": ("free", "push_left", "push_right", "put_up", "put_down"),
+    "stretch": ("pick",),
+}
 
 
 def names() -> list[str]:
