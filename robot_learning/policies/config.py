@@ -42,7 +42,8 @@ class PolicyConfig:
         To: observations that a policy sees (policy steps, the newest included).
         Tp: actions that it predicts; see `spec` for where the first one belongs.
         Ta: actions executed before it predicts anew, the first due at the newest observation.
-        normalization: feature name to method; features not named are scaled `min_max`.
+        normalization: feature name to method.
+        default_method: that of the features not named there.
     """
 
     policy: ClassVar[str]
@@ -51,11 +52,17 @@ class PolicyConfig:
     Tp: int = 16
     Ta: int = 8
     normalization: dict[str, Method] = field(default_factory=dict)
+    default_method: Method = "min_max"
 
     @property
     def spec(self) -> WindowSpec:
         """The window; the first action belongs to the oldest observation, unless a policy says otherwise."""
         return WindowSpec(self.To, self.Tp)
+
+    @property
+    def future_images(self) -> bool:
+        """Whether the window's future, if there is one, is of the images rather than of the vectors observed."""
+        return False
 
     def __post_init__(self) -> None:
         if min(self.To, self.Tp, self.Ta) < 1:

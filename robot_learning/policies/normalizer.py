@@ -74,19 +74,22 @@ class Normalizer(nn.Module):
 
     @staticmethod
     def fit(
-        values: Mapping[str, np.ndarray], rotational: Mapping[str, np.ndarray], methods: Mapping[str, Method]
+        values: Mapping[str, np.ndarray],
+        rotational: Mapping[str, np.ndarray],
+        methods: Mapping[str, Method],
+        default: Method = "min_max",
     ) -> Normalizer:
         """Measure each feature's encoded values.
 
         Args:
             values: feature name to (N, D) encoded values of the training episodes.
             rotational: feature name to (D,) bool, the dimensions to leave as they are.
-            methods: feature name to method; `min_max` where a feature is not named.
+            methods: feature name to method; `default` where a feature is not named.
 
         Raises:
             ConfigError: a feature has no values, or one that is not finite.
         """
-        chosen = {name: methods.get(name, "min_max") for name in values}
+        chosen = {name: methods.get(name, default) for name in values}
         scale, offset = {}, {}
         for name, x in values.items():
             if not len(x) or not np.isfinite(x).all():

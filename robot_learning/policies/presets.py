@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from robot_learning.errors import ConfigError, unknown_name
+from robot_learning.policies.act.config import ActConfig, MapConfig
 from robot_learning.policies.config import PolicyConfig, VisionConfig
 from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
 from robot_learning.policies.mse.config import MseConfig
@@ -86,8 +87,45 @@ class Preset:
 # train_diffusion_{unet,transformer}_{lowdim,hybrid}_workspace), 5,000 epochs from state and 3,050 from images
 # on about 100 steps per epoch. Those marked "small" are ours, for one CPU core.
 _PUBLISHED_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 1000}
+# ACT: 2,000 epochs of 50 episodes, one window each, in batches of 8 are about 12,500 steps, for real tasks twice or more
+# (tonyzhaozh/act); LeRobot's 100,000 steps are what results are compared with.
+_PUBLISHED_ACT = {
+    "lr": 1e-5, "betas": (0.9, 0.999), "weight_decay": 1e-4, "encoder_weight_decay": 1e-4, "schedule": "constant",
+    "warmup_steps": 0, "ema": "none",
+}  # fmt: skip
 
 PRESETS = (
+    Preset(
+        "act_state_small",
+        ActConfig(Tp=16, Ta=8, dim=128, heads=4, ffn_dim=512, encoder_layers=2, style_layers=2),
+        Recipe(steps=15_000, batch_size=64, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-4, warmup_steps=200),
+        images=False,
+        about="ACT from state, about 1 M parameters, chunks of 16, for one CPU core",
+    ),
+    Preset(
+        "act_state",
+        ActConfig(),
+        Recipe(steps=100_000, batch_size=8, **_PUBLISHED_ACT),  # type: ignore[arg-type]
+        images=False,
+        about="ACT from state, transformers as published",
+    ),
+    Preset(
+        "act_image_small",
+        ActConfig(
+            Tp=16, Ta=8, dim=128, heads=4, ffn_dim=512, encoder_layers=2, style_layers=2,
+            vision=MapConfig(image_size=(96, 96), crop=0.9, backbone="resnet10t"),
+        ),  # fmt: skip
+        Recipe(steps=20_000, batch_size=32, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-4, encoder_weight_decay=1e-4),
+        images=True,
+        about="ACT from images with a ResNet-10 and narrow transformers, chunks of 16, for CPUs",
+    ),
+    Preset(
+        "act_image",
+        ActConfig(),
+        Recipe(steps=100_000, batch_size=8, **_PUBLISHED_ACT),  # type: ignore[arg-type]
+        images=True,
+        about="ACT from images, as published, its ResNet-18 trained from scratch",
+    ),
     Preset(
         "diffusion_unet_state_small",
         DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64),

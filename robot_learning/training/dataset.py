@@ -71,13 +71,14 @@ def choose_view(contract: Contract, config: TrainConfig) -> View:
     vision = getattr(config.config, "vision", None)
     size = vision.image_size if images and vision else None
     spec = config.config.spec
-    vectors = tuple(name for name in observations if not contract.spec_of(name).is_image)
+    seen_later = config.config.future_images  # whether images, else vectors, are what the future is of
+    future = tuple(name for name in observations if contract.spec_of(name).is_image == seen_later)
     return View(
         observations,
         actions,
         spec,
         size,
-        futures=vectors if spec.future else (),
+        futures=future if spec.future else (),
         goals=observations if spec.goal else (),
     )
 
@@ -131,7 +132,7 @@ def fit_normalizer(cache: TrainingCache, view: View, config: TrainConfig, episod
         for name, e in encodings.items()
     }
     rotational = {name: e.rotational.numpy() for name, e in encodings.items()}
-    return Normalizer.fit(values, rotational, config.config.normalization)
+    return Normalizer.fit(values, rotational, config.config.normalization, config.config.default_method)
 
 
 def _usable(windows: Windows, cache: TrainingCache) -> np.ndarray:

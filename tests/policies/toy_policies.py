@@ -73,12 +73,12 @@ def batch(contract, view, size, seed=0):
 
 def make_policy(config=UNET, observations=("joints", "orientation", "yaw"), contract=None, seed=0):
     contract = contract or arm_contract()
-    vectors = tuple(name for name in observations if not contract.spec_of(name).is_image)
+    future = tuple(name for name in observations if contract.spec_of(name).is_image == config.future_images)
     view = View(
         observations,
         ("action",),
         config.spec,
-        futures=vectors if config.spec.future else (),
+        futures=future if config.spec.future else (),
         goals=observations if config.spec.goal else (),
     )
     rng = np.random.default_rng(seed)
@@ -86,5 +86,5 @@ def make_policy(config=UNET, observations=("joints", "orientation", "yaw"), cont
     values = {n: e.encode(raw_values(contract, n, (200,), rng)).numpy() for n, e in encodings.items()}
     rotational = {n: e.rotational.numpy() for n, e in encodings.items()}
     torch.manual_seed(seed)
-    normalizer = Normalizer.fit(values, rotational, config.normalization)
+    normalizer = Normalizer.fit(values, rotational, config.normalization, config.default_method)
     return registry.make(config, contract, view, normalizer)
