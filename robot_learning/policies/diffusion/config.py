@@ -53,11 +53,12 @@ class DiffusionConfig(DenoisingConfig):
                 raise unknown_name(kind, name, get_args(allowed))
         if self.inference_steps > self.K:
             raise ConfigError(f"inference_steps must be 1 to K = {self.K}; got {self.inference_steps}.")
-        if self.sampler == "dpm++" and self.inference_steps > (most := max(1, self.K // 2)):
-            # With more, two of its steps may fall on one diffusion step, and it divides by their distance.
+        every = self.K // self.inference_steps  # these samplers' steps are 0, every, 2 every, ...
+        if self.sampler != "dpm++" and self.inference_steps * every < 0.75 * self.K:
+            good = min((n for n in range(1, self.K + 1) if not self.K % n), key=lambda n: abs(n - self.inference_steps))
             raise ConfigError(
-                f"inference_steps must be 1 to {most} (half of K) with sampler dpm++; got {self.inference_steps}, "
-                "and 5 to 20 are enough."
+                f"{self.inference_steps} inference_steps of K = {self.K} would begin {self.sampler} at diffusion step "
+                f"{every * (self.inference_steps - 1)}, where actions are not yet pure noise; choose {good}, or dpm++."
             )
 
 
