@@ -1,6 +1,7 @@
 """The supervisor with small stand-in processes: order, restarts, losses, ends, nothing left behind."""
 
 import os
+import re
 import pty
 import select
 import signal
@@ -294,8 +295,11 @@ def test_a_process_that_reads_keys_has_the_terminal_and_ctrl_c_still_ends_all_in
 @pytest.mark.parametrize("stubborn", [(), ("--stubborn",)], ids=["willing", "stubborn"])
 def test_nothing_is_left_when_the_supervisor_itself_is_killed(station, stubborn):
     popen = supervised(station, *stubborn)
-    log = (station.folder / "logs" / "front.log").read_text()
-    child = int(log.split("child ")[1].split()[0])
+    log, end = station.folder / "logs" / "front.log", time.monotonic() + PATIENCE_S
+    while not (said := re.search(r"child (\d+)\n", log.read_text())):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    child = int(said.group(1))
     popen.kill()
     popen.communicate(timeout=PATIENCE_S)
     end = time.monotonic() + PATIENCE_S
