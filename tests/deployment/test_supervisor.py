@@ -1,8 +1,8 @@
 """The supervisor with small stand-in processes: order, restarts, losses, ends, nothing left behind."""
 
 import os
-import re
 import pty
+import re
 import select
 import signal
 import subprocess
