@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from robot_learning.benchmark.cells import RESULT, Cell, read_json, relative
 from robot_learning.benchmark.origin import origin
-from robot_learning.benchmark.suites import Experts, Task
+from robot_learning.benchmark.suites import Experts, Imported, Task
 from robot_learning.errors import UserError
 from robot_learning.output import prepare_folder, write_json
 from robot_learning.policies import presets
@@ -66,14 +66,18 @@ class StoreJob:
         made = read_json(self.folder / RESULT)
         return made is not None and made["data"] == repr(self.task.data) and self.store.is_dir()
 
+    def require_source(self) -> None:
+        """Raise UserError where demonstrations are to be imported and nobody said from where."""
+        if isinstance(self.task.data, Imported) and not self.done and (self.source is None or not self.source.exists()):
+            given = f"there is nothing at {self.source}" if self.source else "say where they are with --source"
+            raise UserError(f"{self.task.name} needs {self.task.data.about}; {given}.")
+
     def stages(self) -> Iterator[list[str]]:
         data = self.task.data
         if isinstance(data, Experts):
             line = ["collect", "--env", self.task.env, "--episodes", str(data.episodes), "--seed", str(data.seed)]
             yield [*line, "--store", str(self.store), "--cameras" if data.cameras else "--no-cameras"]
         else:
-            if self.source is None:
-                raise UserError(f"{self.task.name} needs {data.about}; say where it is with --source.")
             yield ["data", "import", str(self.source), str(self.store), "--layout", data.layout]
         write_json(self.folder / RESULT, {"data": repr(data)})
 
@@ -209,6 +213,7 @@ class CellJob:
 
 def _curve(lines: list[dict[str, Any]]) -> list[dict[str, float]]:
     """Steps, seconds and losses, thinned."""
-    kept = [{k: x[k] for k in ("step", "seconds", "loss", "val_loss") if k in x} for x in lines if "loss" in x]
+    names = ["step", "seconds", "loss", "val_loss"]
+    kept = [{name: x[name] for name in names if name in x} for x in lines if "loss" in x]
     every = -(-len(kept) // CURVE_POINTS) or 1
     return kept[::every]

@@ -12,7 +12,10 @@ from robot_learning.provenance import provenance
 
 def origin() -> dict[str, Any]:
     """`provenance()` with `gpu` (None: there is none) and `commit` (None: not a git checkout)."""
-    return {**provenance(), "gpu": _gpu(), "commit": _commit()}
+    found = provenance()
+    program, _, arguments = found["command"].partition(" ")
+    typed = "robot-learning" if program == "main.py" else program  # python -m robot_learning.cli.main is the same
+    return {**found, "command": f"{typed} {arguments}", "gpu": _gpu(), "commit": _commit()}
 
 
 def _gpu() -> str | None:

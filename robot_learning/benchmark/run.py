@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,50 +84,76 @@ def run(config: RunConfig, say: Callable[[str], None] = print) -> dict[str, Any]
 
     every = cells(config.the_suite(), config.output)
     chosen = choose(every, config.only)
+    waiting = [cell for cell in chosen if cell.result() is None]
+    tasks = dict.fromkeys(cell.task for cell in waiting)
+    stores = [StoreJob(task, config.store(task), config.source) for task in tasks]
+    for job in stores:
+        job.require_source()
     with _alone(config.output) as lock:
         failed: list[Outcome] = []
-        waiting = [cell for cell in chosen if cell.result() is None]
         for cell in chosen:
             if cell not in waiting:
                 say(f"{cell.name}: done before")
         try:
-            with _sigterm_as_ctrl_c():
-                failed = _run_all(config, waiting, lock, say)
+            with _sigterm_as_ctrl_c(), _place(config, lock) as do:
+                _run_all(config, stores, waiting, do, say, failed)
         finally:
             results = write_results(config, every, failed)
     return results
 
 
-def _run_all(config: RunConfig, waiting: Sequence[Cell], lock: int, say: Callable[[str], None]) -> list[Outcome]:
-    """Stores, then cells; the outcomes of those that failed."""
-    tasks = list(dict.fromkeys(cell.task for cell in waiting))
-    needed = [StoreJob(task, config.store(task), config.source) for task in tasks]
-    missing = {job.task.name: e for job, e in _do([j for j in needed if not j.done], config, lock, say) if e.error}
-    told = {name: outcome.error for name, outcome in missing.items()}
-    failed = [Outcome(c.name, f"no demonstrations: {told[c.task.name]}", 0.0) for c in waiting if c.task.name in told]
-    jobs = [CellJob(c, config.store(c.task), config.device) for c in waiting if c.task.name not in told]
-    return [*failed, *(outcome for _, outcome in _do(jobs, config, lock, say) if outcome.error)]
+Do = Callable[[Sequence[Any], Callable[[Sequence[Job]], None]], Generator[tuple[Any, Outcome], None, None]]
+"""Does jobs, in whatever place, and yields each with its outcome; tells of those under way."""
 
 
-def _do(jobs: Sequence[Any], config: RunConfig, lock: int, say: Callable[[str], None]) -> list[tuple[Any, Outcome]]:
-    """All jobs, some at a time, with what is told of them."""
+@contextmanager
+def _place(config: RunConfig, lock: int) -> Iterator[Do]:
+    """Where jobs are done: here, or on a cluster."""
+    if config.ray is None:
+        yield lambda jobs, tell: side_by_side(jobs, config.workers, lock, tell)
+        return
+    from robot_learning.benchmark.spread import cluster, spread
+
+    with cluster(config.ray, config.workers) as ray:
+        yield lambda jobs, tell: spread(ray, jobs, config.output, config.device, tell)
+
+
+def _run_all(
+    config: RunConfig,
+    stores: Sequence[StoreJob],
+    waiting: Sequence[Cell],
+    do: Do,
+    say: Callable[[str], None],
+    failed: list[Outcome],
+) -> None:
+    """Stores, then cells; outcomes of cells that fail are added to `failed`."""
+    lacking = {}
+    for job, outcome in _told([job for job in stores if not job.done], do, say):
+        if outcome.error:
+            lacking[job.task] = outcome.error
+    jobs = []
+    for cell in waiting:
+        if cell.task in lacking:
+            failed.append(Outcome(cell.name, f"no demonstrations: {lacking[cell.task]}", 0.0))
+        else:
+            jobs.append(CellJob(cell, config.store(cell.task), config.device))
+    failed.extend(outcome for _, outcome in _told(jobs, do, say) if outcome.error)
+
+
+def _told(jobs: Sequence[Any], do: Do, say: Callable[[str], None]) -> Iterator[tuple[Any, Outcome]]:
+    """All jobs as they end, with what is told of them."""
+    if not jobs:
+        return
     progress = Progress(jobs, say)
-    if config.ray:
-        from robot_learning.benchmark.spread import spread
-
-        ended = spread(jobs, config.ray, config.workers, config.output, config.device, progress.tell)
-    else:
-        ended = side_by_side(jobs, config.workers, lock, progress.tell)
-    found = []
-    for job, outcome in ended:
-        progress.ended(job, outcome)
-        found.append((job, outcome))
-    return found
+    with contextlib.closing(do(jobs, progress.tell)) as ended:
+        for job, outcome in ended:
+            progress.ended(job, outcome)
+            yield job, outcome
 
 
 def side_by_side(
     jobs: Sequence[Job], workers: int, lock: int, tell: Callable[[Sequence[Job]], None]
-) -> Iterator[tuple[Job, Outcome]]:
+) -> Generator[tuple[Job, Outcome], None, None]:
     """Each job with its outcome, as they end; ended early, it has each process save what it has.
 
     Args:

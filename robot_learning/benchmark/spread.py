@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,58 @@ LOCAL = "local"
 _POLL_S = 1.0
 
 
-def spread(
-    jobs: Sequence[Job],
-    address: str,
-    workers: int,
-    output: Path,
-    device: str,
-    tell: Callable[[Sequence[Job]], None],
-) -> Iterator[tuple[Job, Outcome]]:
-    """Each job with its outcome, as they end.
+@contextmanager
+def cluster(address: str, workers: int) -> Iterator[Any]:
+    """Ray, joined to a cluster until the block ends.
 
     Args:
         address: of the cluster's head, as `ray.init` takes it; `local` starts Ray here, with `workers` CPUs.
-        output: absolute; each machine is asked whether it sees it.
-        device: `cuda`: each job takes a GPU.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at the address.
     """
-    ray = _connect(address, workers)
+    try:
+        import ray
+    except ImportError:
+        ray = None
+    if not hasattr(ray, "init"):  # a folder called ray in the working directory can be imported, too
+        raise UserError(
+            "--ray needs the library 'ray', which is not installed; run pip install 'robot_learning[cluster]' here "
+            "and on each machine."
+        )
+    try:
+        if address == LOCAL:
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        else:
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"can't join a Ray cluster at '{address}': {said}; start one by 'ray start --head' and give its address, "
+            f"or --ray {LOCAL}."
+        ) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def spread(
+    ray: Any, jobs: Sequence[Job], output: Path, device: str, tell: Callable[[Sequence[Job]], None]
+) -> Generator[tuple[Job, Outcome], None, None]:
+    """Each job with its outcome, as they end; ended early, it has each process save what it has.
+
+    Args:
+        output: absolute; each machine is asked whether it sees it.
+        device: `cuda`: each job takes a GPU.
+        tell: called now and then with the jobs under way.
+    """
     token = write_text(output / f".seen-{secrets.token_hex(8)}", "for machines of a cluster to find\n")
     # One try each: what fails is reported, and run again by the next call.
     remote = ray.remote(num_cpus=1, num_gpus=1 if device == "cuda" else 0, max_retries=0)(_there)
-    pending = {}
+    pending: dict[Any, Job] = {}
     try:
-        pending = {remote.remote(job, token, dict(_passed_on())): job for job in jobs}
+        pending.update({remote.remote(job, token, dict(_passed_on())): job for job in jobs})
         while pending:
             ready, _ = ray.wait(list(pending), timeout=_POLL_S)
             for reference in ready:
@@ -60,29 +88,6 @@ def spread(
         if pending:
             ray.wait(list(pending), num_returns=len(pending), timeout=PATIENCE_S)
         token.unlink(missing_ok=True)
-        ray.shutdown()
-
-
-def _connect(address: str, workers: int) -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise UserError(
-            "--ray needs the library 'ray', which is not installed; run pip install 'robot_learning[cluster]' here "
-            "and on each machine."
-        ) from None
-    try:
-        if address == LOCAL:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-        else:
-            ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"can't join a Ray cluster at '{address}': {said}; start one by 'ray start --head' and give its address, "
-            f"or --ray {LOCAL}."
-        ) from None
-    return ray
 
 
 def _there(job: Job, token: Path, environment: dict[str, str]) -> Outcome:

@@ -136,7 +136,7 @@ SUITES = (
         (Task("two_way", "two_way", Experts(10)),),
         ("mse_state_small", "diffusion_unet_state_small"),
         episodes=8,
-        steps=200,
+        steps=100,
         options=("--warmup-steps", "20", "--batch-size", "32"),
         videos=1,
     ),

@@ -80,7 +80,8 @@ def main(arguments: list[str]) -> int:
         stores=config.stores, ray=config.ray, device=config.device,
     )  # fmt: skip
     results = run(chosen, _say)
-    print(_table(results))
+    if results["cells"]:
+        print(_table(results))
     for name, error in results["failed"].items():
         print(f"failed: {name}: {error}")
     if results["missing"]:
