@@ -23,6 +23,7 @@ from tqdm import tqdm
 from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import checkpoint, noise, registry
 from robot_learning.policies.base import Policy
+from robot_learning.policies.compiled import compile_parts, trained_parts
 from robot_learning.training import folder, nan_guard, optimization, state
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.dataset import Dataset, prepare
@@ -31,6 +32,7 @@ from robot_learning.training.interrupt import StopRequest
 from robot_learning.training.metrics import MetricsLog
 from robot_learning.training.order import Batches, to_tensors
 
+LAUNCH = "launch with ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N"
 VALIDATION_BATCHES = 8  # of the same windows and the same noise each time
 
 
@@ -61,13 +63,16 @@ def train(config: TrainConfig, progress: bool = True) -> TrainResult:
 def _accelerator(precision: str) -> Accelerator:
     if precision == "fp16" and not torch.cuda.is_available():
         raise ConfigError("precision fp16 needs a GPU; use bf16 or no.")
+    # accelerate's launcher starts a single process on CPUs, whatever number it is given, and says nothing.
+    if {"MASTER_PORT", "ACCELERATE_MIXED_PRECISION"} <= os.environ.keys() and "WORLD_SIZE" not in os.environ:
+        raise ConfigError(f"accelerate was asked for several processes and started one; on CPUs, {LAUNCH}.")
     AcceleratorState._reset_state()  # a second run in one process may have another precision
     accelerator = Accelerator(mixed_precision=precision)
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != accelerator.num_processes:  # each would train alone, into one folder
         raise ConfigError(
             f"launched as {launched} processes, but accelerate joins {accelerator.num_processes}: there are too few "
-            "GPUs; launch fewer, or set ACCELERATE_USE_CPU=true to train on CPUs."
+            f"GPUs; launch fewer, or, on CPUs, {LAUNCH}."
         )
     return accelerator
 
@@ -92,6 +97,8 @@ class Trainer:
         self.policy: Policy = registry.make(config.config, contract, self.data.view, self.data.normalizer)
         self.policy.to(self.accelerator.device)
         self.averaged = copy.deepcopy(self.policy).eval()
+        if recipe.compile:
+            compile_parts(trained_parts(self.policy), "--no-compile")
         optimizer = optimization.make_optimizer(self.policy, recipe)
         schedule = optimization.make_schedule(optimizer, recipe)
         ema = optimization.make_average(self.policy, recipe)
