@@ -227,7 +227,7 @@ def _alone(output: Path) -> Iterator[int]:
     """Hold the folder's lock; its descriptor is for children to inherit, so that it lasts as long as any of them."""
     prepare_folder(output)
     with open(output / ".lock", "w") as file:
-        for _ in range(25):  # children of a run that was just killed take a moment to end
+        for _ in range(10):  # children of a run that was just killed take a moment to end
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
