@@ -11,8 +11,6 @@ The sampling loop is the same in all three, so that they differ by rounding only
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,7 +93,13 @@ class PolicyBackend:
 
             use_onnx(policy, self.blank())
         elif name == "compile":
-            _use_compile(policy)
+            from robot_learning.policies.compiled import compile_parts
+
+            window = {n: torch.from_numpy(v[None]).to(policy.device) for n, v in self.blank().items()}
+            policy.eval()
+            with torch.no_grad():
+                names = policy.networks(window)
+            compile_parts([getattr(policy, name) for name in names], "--backend onnx or eager")
         self._policy = policy.eval()
 
     def infer(self, observation: Mapping[str, np.ndarray], prefix: np.ndarray | None, instruction: str) -> np.ndarray:
@@ -137,16 +141,3 @@ def load_backend(checkpoint: Path | str, name: BackendName, device: str = "cpu",
         raise ConfigError(f"backend onnx runs on the CPU only; got --device {device}, choose eager or compile there.")
     record = checkpoints.describe(checkpoint)
     return PolicyBackend(checkpoints.load(checkpoint, device=device), name, record["snapshot"], seed)
-
-
-def _use_compile(policy: Policy) -> None:
-    """Compile each part of a policy that has weights; done at the first prediction."""
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise ConfigError(
-            f"backend compile needs a C++ compiler and there is no '{compiler}'; "
-            "install one (apt-get install g++) or choose --backend onnx or eager."
-        )
-    for child in policy.children():
-        if any(True for _ in child.parameters()):
-            child.compile(dynamic=False)

@@ -1,4 +1,4 @@
-"""Diffusion policies' networks through ONNX Runtime: quicker than PyTorch on CPUs."""
+"""Policies' networks through ONNX Runtime: quicker than PyTorch on CPUs."""
 
 from __future__ import annotations
 
@@ -10,33 +10,27 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from robot_learning.errors import ConfigError
 from robot_learning.policies.base import Policy
-from robot_learning.policies.diffusion.policy import DiffusionPolicy
 
 
 def use_onnx(policy: Policy, observation: Mapping[str, np.ndarray]) -> None:
-    """Put exported networks in the place of a policy's own; the sampling loop stays as it is.
+    """Put exported networks in the place of a policy's own; its sampling loop stays as it is.
 
     Args:
         observation: an example, feature name to (To, *shape).
-
-    Raises:
-        ConfigError: a policy that can't be exported.
     """
-    if not isinstance(policy, DiffusionPolicy):
-        raise ConfigError(f"backend onnx knows diffusion policies only; got '{policy.config.policy}', choose eager.")
     policy.eval()
-    names = policy.observations
-    window = tuple(torch.from_numpy(observation[name][None]) for name in names)
+    window = {name: torch.from_numpy(observation[name][None]) for name in policy.observations}
     with torch.no_grad():
-        O_t = policy.observe(dict(zip(names, window, strict=True)))
-    A = torch.zeros(1, policy.config.Tp, policy.act.dim)
-    k = torch.zeros(1, dtype=torch.int64)
-    observe = _session(_Named(policy.observe, names), window)
-    denoise = _session(policy.denoiser, (A, k, O_t))
-    policy.observe = _Observe(observe, names)  # type: ignore[assignment]
-    policy.denoiser = _Run(denoise)
+        networks = policy.networks(window)
+    for name, example in networks.items():
+        network = getattr(policy, name)
+        if isinstance(example[0], Mapping):  # the observation encoder: ONNX knows no maps
+            names = tuple(example[0])
+            session = _session(_Named(network, names), tuple(example[0].values()))
+            setattr(policy, name, _Observe(session, names))
+        else:
+            setattr(policy, name, _Run(_session(network, example)))
 
 
 class _Named(nn.Module):
@@ -59,7 +53,7 @@ class _Run(nn.Module):
         self._inputs = [i.name for i in session.get_inputs()]
 
     def forward(self, *values: Tensor) -> Tensor:
-        feed = {name: value.contiguous().numpy() for name, value in zip(self._inputs, values, strict=True)}
+        feed = {name: value.detach().contiguous().numpy() for name, value in zip(self._inputs, values, strict=True)}
         return torch.from_numpy(self._session.run(None, feed)[0])
 
 
