@@ -15,6 +15,7 @@ COMMANDS = {
     "collect": "record demonstrations of a simulated task, by its expert or by a policy",
     "data": "look at, check, recover, import, export, edit a store",
     "train": "train a policy on a store",
+    "import-policy": "a LeRobot checkpoint as one of ours",
     "evaluate": "roll a policy out on unseen seeds; success with its interval",
     "benchmark": "run a suite of tasks, policies and seeds; one table with intervals",
     "serve": "answer a robot's observations with a policy's chunks, in a process of its own",

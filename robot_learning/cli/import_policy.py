@@ -1,0 +1,30 @@
+"""`robot-learning import-policy`: a checkpoint of LeRobot as one of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+from tyro.conf import Positional
+
+
+def import_policy(source: Positional[Path], output: Positional[Path], rate_hz: float, robot: str = "") -> int:
+    """Import a LeRobot Diffusion Policy from state; its outputs stay the same.
+
+    Args:
+        source: folder of the checkpoint: config.json, model.safetensors, policy_preprocessor.json.
+        output: folder to make.
+        rate_hz: of the dataset that it was trained on; the checkpoint does not say.
+        robot: the kind of robot, which the rig that runs it must share; default: the folder's name.
+    """
+    from robot_learning.policies.lerobot.diffusion import import_diffusion
+
+    import_diffusion(source, output, rate_hz, robot)
+    print("units are not known of LeRobot's features: the contract says '1' for each")
+    print(f"checkpoint: {output}")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Import one."""
+    return tyro.cli(import_policy, prog="robot-learning import-policy", args=arguments)

@@ -1,0 +1,1 @@
+"""Checkpoints of LeRobot as checkpoints of ours."""
