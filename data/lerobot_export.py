@@ -116,6 +116,7 @@ class _Writer:
         self._metadata: list[dict[str, Any]] = []
         self._data: Any = None
         self._data_file = -1
+        self._data_path = root
         self._videos: dict[str, tuple[int, VideoWriter]] = {}
 
     def add(self, episode: Episode) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from robot_learning.contract import Contract, Feature, StreamSpec
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.policies import checkpoint, registry
+from robot_learning.policies.config import Method
 from robot_learning.policies.diffusion.config import DiffusionUNetConfig
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
@@ -59,7 +60,8 @@ def import_diffusion(source: str | Path, output: str | Path, rate_hz: float, rob
     kinds = _features(content)
     config = _config(content)
     weights = _tensors(source / "model.safetensors")
-    methods, scale, offset = {}, {}, {}
+    methods: dict[str, Method] = {}
+    scale, offset = {}, {}
     for key, (kind, _) in kinds.items():
         name = FEATURES[key]
         mode = content["normalization_mapping"].get(kind, "IDENTITY")
@@ -130,7 +132,7 @@ def _statistics(source: Path) -> dict[str, Tensor]:
     raise UserError(f"{source / 'policy_preprocessor.json'} has no normalizer_processor.")
 
 
-def _affine(mode: str, key: str, statistics: Mapping[str, Tensor]) -> tuple[str, Tensor, Tensor]:
+def _affine(mode: str, key: str, statistics: Mapping[str, Tensor]) -> tuple[Method, Tensor, Tensor]:
     """Our method, scale and offset for LeRobot's mode."""
     try:
         if mode == "MEAN_STD":
