@@ -1,4 +1,4 @@
-"""A trained policy on disk: `model.safetensors` and `checkpoint.json` in one directory, nothing executable.
+"""A trained policy on disk: `model.safetensors`, `checkpoint.json` and a model card; nothing executable.
 
 `checkpoint.json` names the policy, its configuration, contract, view and normaliser, the snapshot of the data
 that it saw, and the code that made it. A directory appears whole or not at all, and is never changed.
@@ -26,11 +26,12 @@ from robot_learning.errors import StoreError, UserError
 from robot_learning.policies import registry
 from robot_learning.policies.atomic import atomic_directory
 from robot_learning.policies.base import Policy
+from robot_learning.policies.model_card import model_card
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
 
 FORMAT = 1
-WEIGHTS, RECORD = "model.safetensors", "checkpoint.json"
+WEIGHTS, RECORD, CARD = "model.safetensors", "checkpoint.json", "README.md"
 
 
 def save(directory: str | Path, policy: Policy, snapshot: str, training: Mapping[str, Any] | None = None) -> Path:
@@ -60,6 +61,7 @@ def save(directory: str | Path, policy: Policy, snapshot: str, training: Mapping
         safetensors.torch.save_file(weights, partial / WEIGHTS)
         record["weights_sha256"] = _sha256(partial / WEIGHTS)
         (partial / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        (partial / CARD).write_text(model_card(policy, snapshot, record["training"]), encoding="utf-8")
     return Path(directory)
 
 
