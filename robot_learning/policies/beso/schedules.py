@@ -4,14 +4,14 @@ Each is the curve that its paper names, cut to [sigma_min, sigma_max] and steppe
 range the network was not trained. (VP's own range is 0.01 to 152; asking a policy of sigma_max = 1 for that would be
 asking for noise.)
 
-| schedule      | evenly stepped                                                     | source                           |
-|---------------|--------------------------------------------------------------------|----------------------------------|
-| `karras`      | sigma^(1 / rho)                                                    | EDM (arXiv 2206.00364), eq. 5    |
-| `exponential` | ln sigma                                                           | Lu et al. (arXiv 2206.00927)     |
-| `linear`      | sigma                                                              | BESO's evaluation                |
-| `vp`          | t in sigma^2 = exp(beta_d t^2 / 2 + beta_min t) - 1                | Song et al. (2021); EDM, Table 1 |
-| `ve`          | ln sigma^2, hence the same levels as `exponential`                 | Song et al. (2021); EDM, Table 1 |
-| `cosine`      | t in sigma = tan(pi / 2 (t + s) / (1 + s)), from alpha_bar = cos^2 | iDDPM (arXiv 2102.09672), eq. 17 |
+| schedule      | evenly stepped                                                     | source                          |
+|---------------|--------------------------------------------------------------------|---------------------------------|
+| `karras`      | sigma^(1 / rho)                                                    | EDM (arXiv 2206.00364), eq. 5   |
+| `exponential` | ln sigma                                                           | Lu et al. (arXiv 2206.00927)    |
+| `linear`      | sigma                                                              | BESO's evaluation               |
+| `vp`          | t in sigma^2 = exp(beta_d t^2 / 2 + beta_min t) - 1                | Song et al. (2021); EDM, Tab. 1 |
+| `ve`          | ln sigma^2, hence the same levels as `exponential`                 | Song et al. (2021); EDM, Tab. 1 |
+| `cosine`      | t in sigma = tan(pi / 2 (t + s) / (1 + s)), from alpha_bar = cos^2 | iDDPM (arXiv 2102.09672) eq. 17 |
 
 EDM's iDDPM row is `cosine` rounded to a grid of 1000, with a bound that acts above sigma = 30 only. diffusers has
 `karras` and `exponential` inside of its schedulers; these are one line each, and in float64.
