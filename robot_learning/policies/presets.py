@@ -7,6 +7,7 @@ from typing import Literal
 
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.act.config import ActConfig, MapConfig
+from robot_learning.policies.beso.config import BesoConfig
 from robot_learning.policies.config import PolicyConfig, VisionConfig
 from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
 from robot_learning.policies.mse.config import MseConfig
@@ -93,6 +94,9 @@ _PUBLISHED_ACT = {
     "lr": 1e-5, "betas": (0.9, 0.999), "weight_decay": 1e-4, "encoder_weight_decay": 1e-4, "schedule": "constant",
     "warmup_steps": 0, "ema": "none",
 }  # fmt: skip
+# BESO's are those of its code for the kitchen (intuitive-robots/beso, franka_kitchen), Adam's moments as there.
+_PUBLISHED_BESO = {"betas": (0.9, 0.999), "weight_decay": 1e-2, "ema": "ramp", "ema_decay": 0.999, "schedule": "step"}
+_SMALL_BESO = {"layers": 4, "heads": 4, "dim": 128, "attention_dropout": 0.1, "Ta": 8}
 
 PRESETS = (
     Preset(
@@ -167,6 +171,34 @@ PRESETS = (
         Recipe(steps=300_000, batch_size=64, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
         images=True,
         about="ResNet-18 and transformer from images, as published",
+    ),
+    Preset(
+        "beso_state_small",
+        BesoConfig(**_SMALL_BESO),  # type: ignore[arg-type]
+        Recipe(steps=15_000, batch_size=64, lr=1e-3, betas=(0.9, 0.999), weight_decay=1e-3, warmup_steps=200),
+        images=False,
+        about="BESO from state, chunks, under 1 M parameters, 3 steps: for one CPU core",
+    ),
+    Preset(
+        "beso_state",
+        BesoConfig(To=4, Tp=4, Ta=1, goal=2, guidance=1.5, sampler="euler_ancestral"),
+        Recipe(steps=40_000, batch_size=1024, **_PUBLISHED_BESO),  # type: ignore[arg-type]
+        images=False,
+        about="BESO from state towards goals, as published for the kitchen: one action at a time, 3 steps",
+    ),
+    Preset(
+        "beso_image_small",
+        BesoConfig(**_SMALL_BESO, vision=VisionConfig(backbone="resnet10t")),  # type: ignore[arg-type]
+        Recipe(steps=10_000, batch_size=32, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-3),
+        images=True,
+        about="BESO from images, chunks, with a ResNet-10: for CPUs and small GPUs",
+    ),
+    Preset(
+        "beso_image",
+        BesoConfig(To=4, Tp=4, Ta=1, goal=2, guidance=1.5, sampler="euler_ancestral"),
+        Recipe(steps=40_000, batch_size=128, **_PUBLISHED_BESO),  # type: ignore[arg-type]
+        images=True,
+        about="BESO's published network and training behind a ResNet-18, towards goals given as images",
     ),
     Preset(
         "mse_state_small",
