@@ -150,11 +150,11 @@ def test_a_sampler_with_noise_ends_in_the_target_s_distribution(name):
     generator = torch.Generator().manual_seed(0)
 
     def normal():
-        return torch.randn(100_000, generator=generator, dtype=torch.float64)
+        return torch.randn(20_000, generator=generator, dtype=torch.float64)
 
     start = MEAN + math.sqrt(STD**2 + HIGH**2) * normal()
     end = SAMPLERS[name](toy_denoiser, start, sigmas("exponential", 150, LOW, HIGH), normal)
-    assert float(end.mean()) == pytest.approx(MEAN, abs=0.006)
+    assert float(end.mean()) == pytest.approx(MEAN, abs=0.012)
     assert float(end.std()) == pytest.approx(STD, abs=0.01)
     assert abs(float(torch.corrcoef(torch.stack([start, end]))[0, 1])) < 0.6  # the ODE's would be 1
 
