@@ -37,7 +37,9 @@ def require_pyarrow() -> Any:
     try:
         return importlib.import_module("pyarrow.parquet")
     except ImportError:
-        raise UserError("LeRobot's datasets need pyarrow; install it with: pip install pyarrow.") from None
+        raise UserError(
+            "LeRobot's datasets need pyarrow; install it with: pip install 'robot_learning[convert]'."
+        ) from None
 
 
 def is_dataset(path: Path) -> bool:

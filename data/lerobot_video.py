@@ -19,7 +19,7 @@ def require_ffmpeg() -> str:
     try:
         import imageio_ffmpeg
     except ImportError:
-        raise UserError("videos need imageio-ffmpeg; install it with: pip install 'robot_learning[sim]'.") from None
+        raise UserError("videos need imageio-ffmpeg; install it with: pip install 'robot_learning[convert]'.") from None
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

@@ -3,69 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from robot_learning.errors import ConfigError, unknown_name
+from robot_learning.errors import unknown_name
 from robot_learning.policies.act.config import ActConfig, MapConfig
+from robot_learning.policies.act_jepa.config import ActJepaConfig
 from robot_learning.policies.beso.config import BesoConfig
 from robot_learning.policies.config import PolicyConfig, VisionConfig
-from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig
+from robot_learning.policies.diffusion.config import DiffusionTransformerConfig, DiffusionUNetConfig, FlowUNetConfig
 from robot_learning.policies.mse.config import MseConfig
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a policy is optimised, with a running average of the weights (EMA) that is what one evaluates.
-
-    Attributes:
-        steps: optimiser steps; schedules that end, such as the cosine, end there.
-        batch_size: windows per batch and process.
-        accumulate: batches per optimiser step.
-        optimizer: `adamw`, or `adam`, whose weight decay is part of the gradient.
-        lr: peak learning rate.
-        betas: decay rates of the optimiser's two moments.
-        weight_decay: of the policy's matrices; the image encoders have their own.
-        encoder_weight_decay: of the observation encoder.
-        schedule: a learning-rate schedule of diffusers, e.g. `cosine`, `constant_with_warmup`; or `step`, as BESO
-            was trained: times 0.99 after each 100 steps, without a warm-up.
-        warmup_steps: steps over which the learning rate rises from zero.
-        grad_clip: largest norm of the whole gradient; None: any.
-        ema: decay of the average after n steps, at most `ema_decay`: `power` 1 - (1 + n)^-ema_power (Diffusion
-            Policy), `ramp` (1 + n) / (10 + n) (BESO); `none`: no average, the weights as they are.
-        ema_power: that of `power`.
-        ema_decay: its largest decay.
-        compile: run the policy's parts through torch.compile; pays on GPUs, and on CPUs for small networks.
-    """
-
-    steps: int
-    batch_size: int
-    accumulate: int = 1
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.95, 0.999)
-    weight_decay: float = 1e-6
-    encoder_weight_decay: float = 1e-6
-    schedule: str = "cosine"
-    warmup_steps: int = 500
-    grad_clip: float | None = None
-    ema: Literal["power", "ramp", "none"] = "power"
-    ema_power: float = 0.75
-    ema_decay: float = 0.9999
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}.")
-        if not self.lr > 0 or self.warmup_steps < 0 or self.ema_power < 0:
-            raise ConfigError(
-                f"lr must be positive, warmup-steps and ema-power not negative; "
-                f"got lr={self.lr}, warmup-steps={self.warmup_steps}, ema-power={self.ema_power}."
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema-decay must be in [0, 1); got {self.ema_decay}.")
-        if self.grad_clip is not None and not self.grad_clip > 0:
-            raise ConfigError(f"grad-clip must be positive, or None for no clipping; got {self.grad_clip}.")
+from robot_learning.policies.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -88,15 +34,26 @@ class Preset:
 # train_diffusion_{unet,transformer}_{lowdim,hybrid}_workspace), 5,000 epochs from state and 3,050 from images
 # on about 100 steps per epoch. Those marked "small" are ours, for one CPU core.
 _PUBLISHED_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 1000}
-# ACT: 2,000 epochs of 50 episodes, one window each, in batches of 8 are about 12,500 steps, for real tasks twice or more
+_SMALL_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 200}
+# ACT: 2,000 epochs of 50 episodes, one window each, in batches of 8 are 12,500 steps, for real tasks twice or more
 # (tonyzhaozh/act); LeRobot's 100,000 steps are what results are compared with.
 _PUBLISHED_ACT = {
     "lr": 1e-5, "betas": (0.9, 0.999), "weight_decay": 1e-4, "encoder_weight_decay": 1e-4, "schedule": "constant",
     "warmup_steps": 0, "ema": "none",
 }  # fmt: skip
+
 # BESO's are those of its code for the kitchen (intuitive-robots/beso, franka_kitchen), Adam's moments as there.
 _PUBLISHED_BESO = {"betas": (0.9, 0.999), "weight_decay": 1e-2, "ema": "ramp", "ema_decay": 0.999, "schedule": "step"}
 _SMALL_BESO = {"layers": 4, "heads": 4, "dim": 128, "attention_dropout": 0.1, "Ta": 8}
+# ACT-JEPA on PushT (arXiv 2501.14622): 6,000 steps of 128 windows, 4 % of them warm-up.
+_PUBLISHED_JEPA = {
+    "steps": 6000, "batch_size": 128, "lr": 6e-4, "betas": (0.9, 0.999), "weight_decay": 0.1,
+    "encoder_weight_decay": 0.1, "warmup_steps": 240, "ema": "none",
+}  # fmt: skip
+_SMALL_JEPA = {
+    "dim": 128, "heads": 4, "ffn_dim": 512, "encoder_layers": 2, "predictor_dim": 64, "predictor_ffn_dim": 256,
+    "predictor_layers": 2,
+}  # fmt: skip
 
 PRESETS = (
     Preset(
@@ -116,9 +73,15 @@ PRESETS = (
     Preset(
         "act_image_small",
         ActConfig(
-            Tp=16, Ta=8, dim=128, heads=4, ffn_dim=512, encoder_layers=2, style_layers=2,
+            Tp=16,
+            Ta=8,
+            dim=128,
+            heads=4,
+            ffn_dim=512,
+            encoder_layers=2,
+            style_layers=2,
             vision=MapConfig(image_size=(96, 96), crop=0.9, backbone="resnet10t"),
-        ),  # fmt: skip
+        ),
         Recipe(steps=20_000, batch_size=32, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-4, encoder_weight_decay=1e-4),
         images=True,
         about="ACT from images with a ResNet-10 and narrow transformers, chunks of 16, for CPUs",
@@ -131,11 +94,68 @@ PRESETS = (
         about="ACT from images, as published, its ResNet-18 trained from scratch",
     ),
     Preset(
+        "act_jepa_state_small",
+        ActJepaConfig(Tp=16, Ta=8, future=16, **_SMALL_JEPA),  # type: ignore[arg-type]
+        Recipe(steps=15_000, batch_size=64, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-2, ema="none"),
+        images=False,
+        about="ACT-JEPA from state, narrow, chunks of 16, for one CPU core",
+    ),
+    Preset(
+        "act_jepa_state",
+        ActJepaConfig(),
+        Recipe(**_PUBLISHED_JEPA),  # type: ignore[arg-type]
+        images=False,
+        about="ACT-JEPA from state, transformers as published",
+    ),
+    Preset(
+        "act_jepa_image_small",
+        ActJepaConfig(
+            Tp=16,
+            Ta=8,
+            future=16,
+            vision=MapConfig(image_size=(96, 96), crop=0.9, backbone="resnet10t"),
+            **_SMALL_JEPA,  # type: ignore[arg-type]
+        ),
+        Recipe(steps=20_000, batch_size=32, lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-2, ema="none"),
+        images=True,
+        about="ACT-JEPA from images with a ResNet-10 and narrow transformers, for CPUs",
+    ),
+    Preset(
+        "act_jepa_image",
+        ActJepaConfig(),
+        Recipe(**_PUBLISHED_JEPA),  # type: ignore[arg-type]
+        images=True,
+        about="ACT-JEPA from images, as published, its ResNet-18 trained from scratch",
+    ),
+    Preset(
         "diffusion_unet_state_small",
         DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
         images=False,
         about="U-Net from state, about 1 M parameters: good policies in minutes on one CPU core",
+    ),
+    Preset(
+        "diffusion_transformer_state_small",
+        DiffusionTransformerConfig(Tp=16, layers=4, heads=4, dim=128, attention_dropout=0.1),
+        Recipe(steps=15_000, batch_size=64, lr=1e-3, **_SMALL_TRANSFORMER),  # type: ignore[arg-type]
+        images=False,
+        about="transformer from state, about 1 M parameters, for one CPU core",
+    ),
+    Preset(
+        "flow_unet_state_small",
+        FlowUNetConfig(dims=(32, 64, 128), step_dim=64),
+        Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
+        images=False,
+        about="flow matching with the small U-Net, from state, for one CPU core",
+    ),
+    Preset(
+        "diffusion_unet_image_cpu",
+        DiffusionUNetConfig(
+            dims=(32, 64, 128), step_dim=64, vision=VisionConfig(image_size=(64, 64), backbone="resnet10t")
+        ),
+        Recipe(steps=10_000, batch_size=32, lr=3e-4),
+        images=True,
+        about="a ResNet-10 at 64 pixels and the small U-Net, for CPUs",
     ),
     Preset(
         "diffusion_unet_state",

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.act.config import ActConfig
+from robot_learning.policies.act_jepa.config import ActJepaConfig
 from robot_learning.policies.beso.config import BesoConfig
 from robot_learning.policies.config import PolicyConfig
 from robot_learning.policies.diffusion.config import (
@@ -29,6 +30,7 @@ POLICIES: dict[str, tuple[type[PolicyConfig], str]] = {
     FlowUNetConfig.policy: (FlowUNetConfig, "robot_learning.policies.diffusion.flow:FlowPolicy"),
     FlowTransformerConfig.policy: (FlowTransformerConfig, "robot_learning.policies.diffusion.flow:FlowPolicy"),
     ActConfig.policy: (ActConfig, "robot_learning.policies.act.policy:ActPolicy"),
+    ActJepaConfig.policy: (ActJepaConfig, "robot_learning.policies.act_jepa.policy:ActJepaPolicy"),
     BesoConfig.policy: (BesoConfig, "robot_learning.policies.beso.policy:BesoPolicy"),
     MseConfig.policy: (MseConfig, "robot_learning.policies.mse.policy:MsePolicy"),
 }

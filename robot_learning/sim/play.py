@@ -37,6 +37,9 @@ class Free(Playroom):
     count = 60
     max_steps = 10_000
     hold_steps = 1
+    _sub_task: SubTask | None
+    _steps: int
+    _enough: int
 
     def place(self, world: World, rng: np.random.Generator) -> None:
         self._rng = np.random.default_rng(int(rng.integers(2**63)))
@@ -68,7 +71,7 @@ class Free(Playroom):
         """Go somewhere above the table; what the fingers do there is chance."""
         width = float(self._rng.choice([0.0, GRIPPER_MAX_M]))
         self._place = Tool(self.draw(self._rng, _REST_LOW_M, _REST_HIGH_M), self._rng.uniform(-0.4, 0.4), width)
-        self._sub_task: SubTask | None = None
+        self._sub_task = None
         self._steps = self._enough = 0
 
     def _choose(self, where: str) -> None:

@@ -139,7 +139,8 @@ class PushRight(PushLeft):
 class PutUp(SubTask):
     """Done when the cube lies on the shelf and the fingers have let go."""
 
-    text, to, from_ = "put the red cube onto the shelf", "shelf", ("left", "middle", "right")
+    text, to = "put the red cube onto the shelf", "shelf"
+    from_: tuple[str, ...] = ("left", "middle", "right")
     _surface_m = SHELF_TOP_M
 
     def expert(self, objects: Objects, robot: RobotState) -> Tool:
@@ -162,7 +163,8 @@ class PutUp(SubTask):
 class PutDown(PutUp):
     """Done when the cube lies in the middle of the table and the fingers have let go."""
 
-    text, to, from_ = "put the red cube down in the middle", "middle", ("shelf",)
+    text, to = "put the red cube down in the middle", "middle"
+    from_ = ("shelf",)
     _surface_m = 0.0
 
 

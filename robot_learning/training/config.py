@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import presets, registry
 from robot_learning.policies.config import PolicyConfig
-from robot_learning.policies.presets import Recipe
+from robot_learning.policies.recipe import Recipe
 
 FORMAT = 1
 DEFAULT_PRESET = "diffusion_unet_state_small"

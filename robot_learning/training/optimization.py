@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from robot_learning.errors import unknown_name
 from robot_learning.policies.base import Policy
-from robot_learning.policies.presets import Recipe
+from robot_learning.policies.recipe import Recipe
 
 STEP = "step"  # BESO's learning rate: times STEP_FACTOR after each STEP_EVERY optimiser steps
 STEP_EVERY, STEP_FACTOR = 100, 0.99

@@ -11,6 +11,7 @@ from robot_learning.errors import ConfigError, UserError
 from robot_learning.policies import checkpoint
 from robot_learning.policies.act.config import ActConfig, MapConfig
 from robot_learning.policies.act.cvae import kl_divergence
+from robot_learning.policies.act.observe import FeatureMap
 from robot_learning.policies.act.policy import masked_l1
 from robot_learning.policies.act.positions import map_positions, sequence_positions
 
@@ -215,3 +216,20 @@ def test_mistakes_are_told(seeing):
         seeing.predict(observation, goal=observation)
     with pytest.raises(UserError, match="the policy needs 'yaw'"):
         seeing.predict({n: v for n, v in observation.items() if n != "yaw"})
+
+
+def test_training_crops_each_image_at_a_place_of_its_own_and_use_takes_the_centre():
+    vision = MapConfig(crop=0.5, backbone="resnet10t")
+    seen = []
+    camera = FeatureMap((64, 80), 8, vision)
+    camera.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(80), indexing="ij")
+    image = torch.stack([rows, columns, rows], -1).to(torch.uint8).expand(6, -1, -1, -1)
+    torch.manual_seed(0)
+    camera(image)
+    camera.eval()(image)
+    corners = [{tuple(x[:2, 0, 0].tolist()) for x in batch * camera.std * 255 + camera.mean * 255} for batch in seen]
+    assert all(batch.shape == (6, 3, 32, 40) for batch in seen)
+    assert len(corners[0]) > 1
+    assert len(corners[1]) == 1
+    assert next(iter(corners[1])) == pytest.approx((16, 20), abs=1e-3)

@@ -3,7 +3,8 @@ from toy_policies import arm_contract
 
 from robot_learning.errors import ConfigError, UnknownName
 from robot_learning.policies import registry
-from robot_learning.policies.presets import PRESETS, Recipe, preset
+from robot_learning.policies.presets import PRESETS, preset
+from robot_learning.policies.recipe import Recipe
 from robot_learning.policies.view import choose_observations
 
 

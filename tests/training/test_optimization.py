@@ -9,7 +9,7 @@ from toy_store import make_store
 
 from robot_learning.errors import ConfigError
 from robot_learning.policies import checkpoint, noise
-from robot_learning.policies.presets import Recipe
+from robot_learning.policies.recipe import Recipe
 from robot_learning.training import optimization
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.metrics import read_metrics

@@ -53,10 +53,10 @@ class FeatureMap(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 to (N, h * w, dim); crops at random in training mode, else the centre."""
-        x = images.permute(0, 3, 1, 2)
         if self.crop_size != self.image_size:
-            x = random_crop(x, self.crop_size) if self.training else centre_crop(x, self.crop_size)
-        x = (x.to(self.mean.dtype) / 255.0 - self.mean) / self.std
+            crop = random_crop if self.training else centre_crop
+            images = crop(images[:, None], self.crop_size)[:, 0]
+        x = (images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255.0 - self.mean) / self.std
         x = self.project(self.backbone(x.contiguous(memory_format=torch.channels_last)))
         return x.flatten(2).transpose(1, 2)
 
@@ -83,7 +83,7 @@ class Cameras(nn.Module):
         self.names = [n for n in view.observations if contract.spec_of(n).is_image]
         self.sizes = {n: view.image_size or image_shape(contract, n) for n in self.names}
         self.maps = nn.ModuleDict({n: FeatureMap(self.sizes[n], dim, vision) for n in self.names})
-        parts = [map_positions(*map.size, dim) for map in self.maps.values()]  # type: ignore[misc]
+        parts = [map_positions(*map.size, dim) for map in self.maps.values()]  # type: ignore[misc, call-arg]
         self.register_buffer("positions", torch.cat([torch.zeros(0, dim), *parts]), persistent=False)
 
     def forward(self, images: Mapping[str, Tensor]) -> list[Tensor]:
