@@ -120,7 +120,7 @@ _STATE = (
     "act_state_small",
     "act_jepa_state_small",
 )
-_IMAGE = ("diffusion_unet_image_small", "beso_image_small", "act_image_small")
+_IMAGE = ("diffusion_unet_image_cpu", "beso_image_small", "act_image_small", "act_jepa_image_small")
 _ACT_AND_JEPA = (("act_jepa_state_small", "act_state_small"),)
 
 

@@ -23,7 +23,7 @@ level and noise back up. A step to t = 0 is D(x; s) in all of them.
 | `dpm++_2s_ancestral`  | noisy | 2               | the same, with ancestral noise                                     |
 | `dpm++_2m`            | 2     | 1               | DPM-Solver++, Algorithm 2                                          |
 | `dpm++_2m_sde`        | noisy | 1               | DPM-Solver++, eq. 18: SDE-DPM-Solver++(2M)                         |
-| `lms`                 | <= 4  | 1               | linear multistep (Adams-Bashforth) in sigma                        |
+| `lms`                 | 2     | 1               | linear multistep (Adams-Bashforth); 4 past its first steps         |
 
 At alpha = 1, `ddim` and `euler` are the same formula; both names are kept because the paper compares them.
 

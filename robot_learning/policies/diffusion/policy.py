@@ -110,8 +110,8 @@ def make_sampler(name: str, config: DiffusionConfig, clip: bool) -> Any:
 def even_in_log_snr(log_snr: Tensor, steps: int) -> list[int]:
     """Diffusion steps k, falling, at even distances of lambda = log(sqrt(alpha_bar) / sqrt(1 - alpha_bar)).
 
-    This is the spacing of Lu et al. (arXiv 2206.00927, sec. 3.3). On even distances of k, 10 steps of DPM-Solver++
-    would be no better than 10 of DDIM: on the cosine schedule most of the change is in the last few k.
+    The spacing that Lu et al. (arXiv 2206.00927) use: on the cosine schedule most of the change is in the last few k,
+    which even distances of k step over. With it, 5 steps on a Gaussian target lie between 10 and 20 steps of DDIM.
 
     Args:
         log_snr: (K,) lambda of each k.
