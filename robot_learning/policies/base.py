@@ -105,6 +105,10 @@ class Policy(nn.Module):
         """
         raise NotImplementedError
 
+    def taken_from(self, source: Policy) -> tuple[str, ...]:
+        """Names of the parts that training takes over from `source`, a trained policy of the same kind."""
+        return tuple(name for name, _ in self.named_children() if name != "normalizer")
+
     def refuse_goal(self, goal: Mapping[str, Tensor] | None) -> None:
         """Raise UserError where a goal is given and the policy takes none."""
         if goal is not None and not self.takes_goal:

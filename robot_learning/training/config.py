@@ -16,6 +16,7 @@ from robot_learning.policies.recipe import Recipe
 
 FORMAT = 1
 DEFAULT_PRESET = "diffusion_unet_state_small"
+PATHS = ("store", "output", "cache", "begin_with")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TrainConfig:
         validate_every: Steps between validation losses.
         checkpoint_every: Steps between checkpoints.
         keep_checkpoints: How many of the newest checkpoints stay.
+        begin_with: Take the first weights from this checkpoint of the same policy, e.g. of a pre-training.
         resume: Go on where the run in --output stopped, to the same bits.
         overwrite: Delete what an earlier run left in --output.
     """
@@ -64,6 +66,7 @@ class TrainConfig:
     validate_every: int = 1000
     checkpoint_every: int = 1000
     keep_checkpoints: int = 10
+    begin_with: Path | None = None
     resume: bool = False
     overwrite: bool = False
 
@@ -88,7 +91,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict, without the flags that say how to start."""
-        content = asdict(self) | {name: _text(getattr(self, name)) for name in ("store", "output", "cache")}
+        content = asdict(self) | {name: _text(getattr(self, name)) for name in PATHS}
         content["config"] = {"policy": self.config.policy, **content["config"]}
         return {"format": FORMAT, **{k: v for k, v in content.items() if k not in ("resume", "overwrite")}}
 
@@ -102,8 +105,8 @@ class TrainConfig:
             config = dict(content.pop("config"))
             content["config"] = registry.parse_config(config.pop("policy"), config)
             content["recipe"] = TypeAdapter(Recipe).validate_python(content["recipe"])
-            for name in ("store", "output", "cache"):
-                content[name] = Path(content[name]) if content[name] else None
+            for name in PATHS:
+                content[name] = Path(content[name]) if content.get(name) else None
             for name in ("observations", "episodes"):
                 content[name] = tuple(content[name])
             return TrainConfig(**content)

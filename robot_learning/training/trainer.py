@@ -24,6 +24,7 @@ from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import checkpoint, noise, registry
 from robot_learning.policies.base import Policy
 from robot_learning.policies.compiled import compile_parts, trained_parts
+from robot_learning.policies.pretrained import begin_with
 from robot_learning.training import folder, nan_guard, optimization, state
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.dataset import Dataset, prepare
@@ -95,6 +96,8 @@ class Trainer:
         torch.manual_seed(config.seed)  # the same fresh weights in every process
         contract = self.data.cache.contract
         self.policy: Policy = registry.make(config.config, contract, self.data.view, self.data.normalizer)
+        if config.begin_with is not None and not config.resume:
+            begin_with(self.policy, config.begin_with)
         self.policy.to(self.accelerator.device)
         self.averaged = copy.deepcopy(self.policy).eval()
         if recipe.compile:

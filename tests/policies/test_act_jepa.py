@@ -12,7 +12,7 @@ from robot_learning.policies import checkpoint
 from robot_learning.policies.act.config import MapConfig
 from robot_learning.policies.act_jepa.collapse import effective_rank, spread
 from robot_learning.policies.act_jepa.config import ActJepaConfig
-from robot_learning.policies.act_jepa.pretrained import load_weights_into
+from robot_learning.policies.pretrained import begin_with
 
 JEPA = ActJepaConfig(
     Tp=6, Ta=4, future=5, dim=32, heads=2, ffn_dim=48, dropout=0.0, encoder_layers=2, predictor_dim=16,
@@ -108,13 +108,13 @@ def test_pre_training_looks_at_no_action_and_can_be_gone_on_from(tmp_path):
     path = checkpoint.save(tmp_path / "p", policy, "abc")
     tuned = make_policy(JEPA, ("joints", "yaw"), seed=1)
     decoder = copy.deepcopy(tuned.decode.state_dict())
-    load_weights_into(tuned, path)
+    begin_with(tuned, path)
     for part in ("context", "target", "predictor"):
         mine, theirs = (p.get_submodule(part).state_dict() for p in (tuned, policy))
         assert all(torch.equal(mine[n], theirs[n]) for n in mine)
     assert all(torch.equal(decoder[n], t) for n, t in tuned.decode.state_dict().items())
     with pytest.raises(ConfigError, match="does not fit this configuration: 'context"):
-        load_weights_into(make_policy(replace(JEPA, dim=64), ("joints", "yaw")), path)
+        begin_with(make_policy(replace(JEPA, dim=64), ("joints", "yaw")), path)
 
 
 def test_a_collapse_shows():

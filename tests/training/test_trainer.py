@@ -13,6 +13,7 @@ from robot_learning.policies.config import VisionConfig
 from robot_learning.training import nan_guard
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.dataset import prepare, split
+from robot_learning.training.folder import RunRecord
 from robot_learning.training.metrics import read_metrics
 from robot_learning.training.trainer import Trainer, train
 
@@ -67,6 +68,20 @@ def test_each_kind_of_policy_trains(image_store, tmp_path, preset):
     assert ("camera" in policy.observations) == images
     assert ("goal" in policy.observations) != images  # what only a simulator knows
     assert policy.view.image_size == ((48, 48) if images else None)
+
+
+def test_training_may_begin_with_the_weights_of_a_checkpoint(store, tmp_path):
+    first = train(small(store, tmp_path / "first"), progress=False).output
+    second = small(store, tmp_path / "second", steps=1, begin_with=first)
+    fine = replace(second, recipe=replace(second.recipe, lr=1e-12, ema="none"))
+    mine, theirs = weights(train(fine, progress=False).output), weights(first)
+    assert all(torch.allclose(mine[name], theirs[name], atol=1e-6) for name in theirs)
+    assert RunRecord.read(fine.output).config.begin_with == first
+    with pytest.raises(ConfigError, match=r"is a checkpoint of 'diffusion_unet'; begin with one of 'mse'"):
+        train(TrainConfig.of_preset("mse_state_small", store.path, output=tmp_path / "o", begin_with=first), False)
+    wider = replace(fine, config=replace(fine.config, step_dim=16), output=tmp_path / "wider")
+    with pytest.raises(ConfigError, match="does not fit this configuration: 'denoiser"):
+        train(wider, progress=False)
 
 
 def test_bf16_trains(store, tmp_path):

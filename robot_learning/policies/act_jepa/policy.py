@@ -96,6 +96,11 @@ class ActJepaPolicy(Policy):
     def networks(self, observation: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
         return {"context": (observation,), "decode": (self.context(observation),)}
 
+    def taken_from(self, source: Policy) -> tuple[str, ...]:
+        """Encoders and predictor, and the action decoder where the source was trained with actions."""
+        pretrained = isinstance(source, ActJepaPolicy) and source.config.pretrain
+        return ("context", "target", "predictor") if pretrained else ("context", "target", "predictor", "decode")
+
     def representations(self, observation: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """For a probe: `context`, (B, 1, 2 or 3 dim), and `predictor`, the predicted latents (B, future, dim)."""
         context = self.context(observation)
