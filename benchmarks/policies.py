@@ -5,7 +5,7 @@
 One table has each preset's training (samples/s, memory) and its inference for one observation (eager, compiled, ONNX
 Runtime; one core). The other trains one ACT and one Diffusion Policy of ours and of LeRobot's, alternately, each in a
 process of its own, in fp32 on one core, eager and compiled; each side's best setting counts. Met if ours trains at
-least 1.3 times as quickly with no more memory, and BESO's 3 steps take at most 5 ms (p50, beso_state_small, ONNX Runtime).
+least 1.3 times as quickly with no more memory, and BESO's 3 steps take at most 5 ms (p50, `beso_state_small`, ONNX).
 """
 
 from __future__ import annotations
