@@ -150,11 +150,11 @@ SUITES = (
     ),
     Suite(
         "pusht-human-state",
-        "PushT from its state, 206 human demonstrations, an hour on one core for each policy",
+        "PushT from its state, 206 human demonstrations, half an hour on one core for each policy",
         (_PUSHT,),
         _STATE,
         episodes=100,
-        minutes=55,
+        minutes=30,
         compare=_ACT_AND_JEPA,
     ),
     Suite(

@@ -115,6 +115,7 @@ class TrainingState:
             self.optimizer.load_state_dict(
                 {"state": _moments(_below(tensors, "optimizer/")), "param_groups": record["optimizer_groups"]}
             )
+            self._lay_out_moments()
             self.schedule.load_state_dict(record["schedule"])
             if self.scaler is not None:
                 self.scaler.load_state_dict(record["scaler"])
@@ -122,6 +123,13 @@ class TrainingState:
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
             raise StoreError(f"the training state {folder} is damaged or not of this run: {reason}.") from None
+
+    def _lay_out_moments(self) -> None:
+        """Give each moment its weight's memory format, which a file doesn't keep and fused AdamW takes for granted."""
+        for parameter, entry in self.optimizer.state.items():
+            for name, value in entry.items():
+                if value.shape == parameter.shape:
+                    entry[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

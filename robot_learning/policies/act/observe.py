@@ -45,6 +45,7 @@ class FeatureMap(nn.Module):
         self.backbone = timm.create_model(vision.backbone, pretrained=False, num_classes=0, global_pool="", **more)
         with torch.no_grad():
             _, channels, *size = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape
+        self.backbone.to(memory_format=torch.channels_last)  # as the images: nothing is laid out anew for each step
         self.size = (size[0], size[1])
         self.project = nn.Conv2d(channels, dim, kernel_size=1)
         # In the weights, for an imported policy may bring others.
