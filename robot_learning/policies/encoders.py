@@ -70,7 +70,8 @@ class ImageEncoder(nn.Module):
         self.backbone = timm.create_model(
             vision.backbone, pretrained=False, num_classes=0, global_pool="", norm_layer=_group_norm
         )
-        self.backbone.to(memory_format=torch.channels_last)  # as the images: nothing is laid out anew for each step
+        # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         channels: Any = self.backbone.num_features
         with torch.no_grad():
             height, width = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape[-2:]

@@ -45,7 +45,8 @@ class FeatureMap(nn.Module):
         self.backbone = timm.create_model(vision.backbone, pretrained=False, num_classes=0, global_pool="", **more)
         with torch.no_grad():
             _, channels, *size = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape
-        self.backbone.to(memory_format=torch.channels_last)  # as the images: nothing is laid out anew for each step
+        # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.size = (size[0], size[1])
         self.project = nn.Conv2d(channels, dim, kernel_size=1)
         # In the weights, for an imported policy may bring others.

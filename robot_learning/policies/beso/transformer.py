@@ -3,6 +3,10 @@
 Tokens, in order: [sigma, goal_1, ..., goal_G, s_1, a_1, ..., s_To, a_To, a_To+1, ..., a_Tp]. Each sees itself and
 those before it. States and goals share an embedding; s_t and a_t share a position; sigma has none. Actions after the
 newest state, which the paper does not have, come last, each at a position of its own. Outputs are read at the actions.
+
+The actions of a chunk, a_To, ..., a_Tp, see each other in both directions: the score of a chunk is that of all its
+actions together, and of two ways to go each action would else choose by itself. For Tp = To, as in the paper, that is
+the causal mask.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from robot_learning.policies.beso.config import BesoConfig
 
 
 class Block(nn.Module):
-    """Causal self-attention and a perceptron of four times the width, each after a norm and around a shortcut."""
+    """Masked self-attention and a perceptron of four times the width, each after a norm and around a shortcut."""
 
     def __init__(self, config: BesoConfig) -> None:
         super().__init__()
@@ -27,14 +31,14 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.drop = nn.Dropout(config.residual_dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, L, dim) to the same."""
+    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
+        """(B, L, dim) to the same; (L, L) bool says which tokens each may see."""
         q, k, v = (
             y.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for y in self.query_key_value(self.before_attention(x)).chunk(3, dim=-1)
         )
         dropout = self.attention_dropout if self.training else 0.0
-        y = functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=visible, dropout_p=dropout)
         x = x + self.drop(self.mix(y.transpose(1, 2).flatten(2)))
         return x + self.drop(self.mlp(self.before_mlp(x)))
 
@@ -42,10 +46,15 @@ class Block(nn.Module):
 class ScoreTransformer(nn.Module):
     """F(c_in a, s, g, c_noise), the network inside of D.
 
+    Attributes:
+        visible: (L, L) bool, which tokens (columns) each (row) may see.
+
     Args:
         action_dim: values per action, D.
         observation_dim: values per state and per goal, Do.
     """
+
+    visible: Tensor
 
     def __init__(self, action_dim: int, observation_dim: int, config: BesoConfig) -> None:
         super().__init__()
@@ -54,11 +63,15 @@ class ScoreTransformer(nn.Module):
         self.state = nn.Linear(observation_dim, config.dim)
         self.action = nn.Linear(action_dim, config.dim)
         self.position = nn.Parameter(torch.empty(1, self.G + self.Tp, config.dim))
-        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.layers)))
+        self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, action_dim)
         self.apply(_initialize)
         nn.init.normal_(self.position, std=0.02)
+        token = torch.arange(1 + self.G + self.To + self.Tp)
+        newest = self.G + 2 * self.To  # the token of a_To
+        visible = (token[None, :] <= token[:, None]) | (token >= newest) & (token >= newest)[:, None]
+        self.register_buffer("visible", visible, persistent=False)
 
     def forward(self, A: Tensor, c_noise: Tensor, O: Tensor, G: Tensor | None = None) -> Tensor:  # noqa: E741
         """(B, Tp, D) scaled noisy actions, (B,) noise levels, (B, To, Do) states, (B, G, Do) goals to (B, Tp, D)."""
@@ -70,7 +83,9 @@ class ScoreTransformer(nn.Module):
         a = self.action(A) + position
         pairs = torch.stack([s, a[:, : self.To]], dim=2).flatten(1, 2)  # s_1, a_1, s_2, a_2, ...
         x = torch.cat([*tokens, pairs, a[:, self.To :]], dim=1)
-        y = self.head(self.norm(self.blocks(x)))[:, 1 + self.G :]
+        for block in self.blocks:
+            x = block(x, self.visible)
+        y = self.head(self.norm(x))[:, 1 + self.G :]
         return torch.cat([y[:, 1 : 2 * self.To : 2], y[:, 2 * self.To :]], dim=1)
 
 
