@@ -56,7 +56,9 @@ def trained(options: argparse.Namespace, store: Store) -> Path:
     config = TrainConfig.of_preset(options.policy, store.path, output=output, observations=OBSERVATIONS)
     recipe = replace(config.recipe, steps=options.steps) if options.steps else config.recipe
     policy = replace(config.config, goal=options.goal, goal_within=options.goal_within)
-    train(replace(config, recipe=recipe, config=policy, resume=(output / "state").is_dir()))
+    result = train(replace(config, recipe=recipe, config=policy, resume=(output / "state").is_dir()))
+    if result.stopped_by:
+        raise UserError(f"stopped by {result.stopped_by} after step {result.step}; the same command goes on.")
     return output
 
 
