@@ -1,6 +1,8 @@
 """One measurement of one policy of ours, in a process of its own: what it prints last is JSON.
 
-train PRESET|JSON SECONDS [--compile]       samples/s and the most memory
+train PRESET|JSON SECONDS [--compile]       samples/s and the most memory, on one batch of random windows, one thread
+disk JSON STEPS [--compile]                 the same by the trainer, from a store that it makes, on all threads; the
+                                            rate is the median over groups of steps, the first two left out
 predict PRESET eager|compile|onnx SECONDS   p50 and p99 of a chunk for one observation
 """
 
@@ -10,25 +12,34 @@ import json
 import resource
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from robot_learning.contract import Contract, Feature, StreamSpec
+from robot_learning.data.sample import Sample
+from robot_learning.data.store import Store
+from robot_learning.data.writer import EpisodeWriter
 from robot_learning.deployment.backends import PolicyBackend
-from robot_learning.policies import presets, registry
+from robot_learning.policies import checkpoint, presets, registry
 from robot_learning.policies.base import Policy
 from robot_learning.policies.compiled import compile_parts, trained_parts
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.presets import Preset
 from robot_learning.policies.view import View
+from robot_learning.training.config import TrainConfig
+from robot_learning.training.metrics import read_metrics
 from robot_learning.training.optimization import make_average, make_optimizer
+from robot_learning.training.trainer import train as run_trainer
 
 STATE, ENVIRONMENT, ACTION, IMAGE, RATE_HZ = 10, 6, 7, (96, 96), 20.0
 WARM_UP = 3  # steps before the clock starts: kernels are chosen, memory is fetched
+EPISODES, FRAMES, LOG_EVERY = 8, 200, 4
 
 
 def contract() -> Contract:
@@ -118,6 +129,34 @@ def train(preset: Preset, seconds: float, compiled: bool, observations: tuple[st
     return {"samples_per_s": recipe.batch_size / statistics.median(times), "peak_mb": peak_mb, "parameters": parameters}
 
 
+def record(path: Path) -> Store:
+    """A store of random values."""
+    rng, store, given = np.random.default_rng(0), Store.create(path), contract()
+    for _ in range(EPISODES):
+        writer = EpisodeWriter(store, given, {"task": "benchmark"})
+        for k in range(FRAMES):
+            now = round(k * 1e9 / RATE_HZ)
+            for spec in given.streams:
+                value = rng.integers(0, 256, spec.shape) if spec.is_image else rng.standard_normal(spec.shape)
+                writer.append([Sample(spec.name, now, now, k, value.astype(spec.dtype))])
+        writer.seal(None, "benchmark")
+    return store
+
+
+def from_disk(preset: Preset, steps: int, compiled: bool, observations: tuple[str, ...] | None) -> dict[str, float]:
+    """`robot-learning train` itself; the first lines of its log are left out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        store, output = record(Path(scratch) / "store"), Path(scratch) / "run"
+        recipe = replace(preset.recipe, steps=steps, compile=compiled)
+        config = TrainConfig.of_preset(preset.name, store.path, output=output, observations=observations)
+        often = {"log_every": LOG_EVERY, "validate_every": steps, "checkpoint_every": steps}
+        run_trainer(replace(config, config=preset.config, recipe=recipe, **often), progress=False)
+        rates = [line["samples_per_s"] for line in read_metrics(output) if line["step"] > 2 * LOG_EVERY]
+        parameters = sum(p.numel() for p in checkpoint.load(output).parameters())
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"samples_per_s": statistics.median(rates), "peak_mb": peak_mb, "parameters": parameters}
+
+
 def predict(preset: Preset, backend: str, seconds: float) -> dict[str, float]:
     """One observation at a time, as a server answers it."""
     served = PolicyBackend(make(preset).eval(), backend)  # type: ignore[arg-type]
@@ -142,9 +181,12 @@ def described(text: str) -> tuple[Preset, tuple[str, ...] | None]:
 
 
 def main(what: str, preset: str, *rest: str) -> None:
-    torch.set_num_threads(1)
     chosen, observations = described(preset)
-    if what == "train":
+    if what != "disk":
+        torch.set_num_threads(1)
+    if what == "disk":
+        found = from_disk(chosen, int(rest[0]), "--compile" in rest, observations)
+    elif what == "train":
         found = train(chosen, float(rest[0]), "--compile" in rest, observations)
     else:
         found = predict(chosen, rest[0], float(rest[1]))
