@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -71,10 +71,13 @@ class Batches:
             while True:
                 first += 1
                 batch, ahead = ahead.result(), pool.submit(self._gather, first)
-                yield to_tensors(batch, self.device)
+                yield _each(batch, lambda tensor: tensor.to(self.device, non_blocking=True))
 
     def _gather(self, number: int) -> dict[str, Any]:
-        return self.windows.batch(self.indices(number), _Share((self.order.seed, number), self.rank, self.world))
+        drawn = _Share((self.order.seed, number), self.rank, self.world)
+        batch = _each(self.windows.batch(self.indices(number), drawn), torch.from_numpy)
+        # Out of pinned memory a GPU fetches the next batch while it computes.
+        return _each(batch, torch.Tensor.pin_memory) if self.device.type == "cuda" else batch
 
 
 class _Share(np.random.Generator):
@@ -91,11 +94,12 @@ class _Share(np.random.Generator):
 
 def to_tensors(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """A batch of arrays to one of tensors."""
+    return _each(batch, lambda array: torch.from_numpy(array).to(device))
 
-    def move(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(device)
 
+def _each(batch: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The same batch, each of its values changed."""
     return {
-        key: {name: move(a) for name, a in value.items()} if isinstance(value, dict) else move(value)
+        key: {name: change(v) for name, v in value.items()} if isinstance(value, dict) else change(value)
         for key, value in batch.items()
     }
