@@ -25,5 +25,6 @@ def test_each_action_is_the_mean_that_a_loop_over_all_chunks_gives():
             if t - asked < CHUNK:
                 weight = math.exp(-0.01 * age)
                 mean, total, age = mean + weight * said[asked, t - asked], total + weight, age + 1
-        assert action is not None and not action.held
+        assert action is not None
+        assert not action.held
         assert action.values == pytest.approx(mean / total, abs=1e-12)
