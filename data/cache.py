@@ -221,7 +221,8 @@ class Windows:
     """Windows of a cache: one for each grid time at which a policy could have observed and then acted.
 
     Before an episode's start its first grid time is repeated, after its end the last; the mask says which actions
-    are real. Windows with an observation that is not valid, or without any real action, are left out.
+    are real. Windows with an observation that is not valid, or without any real action, are left out. Without action
+    features (recordings to pre-train on) actions have width 0, and each counts as real.
 
     Args:
         observations, actions: names of features of the cache.
@@ -255,7 +256,7 @@ class Windows:
         # Views of the maps as plain arrays: indexing a memmap costs more than the gather for small features.
         self._arrays = {name: cache.arrays[name].view(np.ndarray) for name in features}
         self.action_dim = sum(int(np.prod(self._arrays[name].shape[1:])) for name in actions)
-        self._real = np.logical_and.reduce([cache.valid[name] for name in actions])
+        self._real = np.logical_and.reduce([np.ones(len(cache), bool), *(cache.valid[name] for name in actions)])
 
         ends = np.asarray(cache.episode_ends)
         starts = np.concatenate([[0], ends[:-1]])
@@ -296,7 +297,8 @@ class Windows:
         indices = np.asarray(indices)
         acted, mask = self._acted(indices)
         parts = [self._arrays[name][acted].reshape(*acted.shape, -1) for name in self.actions]
-        action = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        nothing = np.empty((*acted.shape, 0), np.float32)
+        action = parts[0] if len(parts) == 1 else np.concatenate([nothing, *parts], axis=-1)
         batch = {
             "observation": self._gather(self.observations, self._observed(indices)),
             "action": action,

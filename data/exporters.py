@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from robot_learning.contract import Contract, Feature
 from robot_learning.data.alignment import align
+from robot_learning.data.export import episodes_to_export
 from robot_learning.data.robomimic import RECORDED_ONLY, require_h5py
 from robot_learning.data.store import Episode, Store
 from robot_learning.data.windows import grid, step_ns
-from robot_learning.errors import StoreError, UserError
+from robot_learning.errors import StoreError
 from robot_learning.output import unwritable
 
 
@@ -36,17 +37,8 @@ def export_robomimic(
     """
     h5py = require_h5py()
     path = Path(path)
-    if path.exists():
-        raise UserError(f"{path} exists; give another name or delete it first.")
-    chosen = store.episodes() if episodes is None else [store.episode(i) for i in episodes]
-    if not chosen:
-        raise StoreError(f"{store.path} has no episodes to export.")
+    chosen, observed = episodes_to_export(store, path, episodes, "robomimic's format")
     contract = chosen[0].contract
-    if not contract.actions:
-        raise StoreError(f"episode {chosen[0].id} has no action features; robomimic's format needs actions.")
-    for episode in chosen[1:]:
-        contract.require_match(episode.contract, f"episode {chosen[0].id}", f"episode {episode.id}")
-    observed = [f for f in contract.observations if all(len(e.streams[f.stream]) for e in chosen)]
     partial = path.with_name(f".{path.name}.part-{os.getpid()}")
     masks: dict[str, list[str]] = {}
     total = 0

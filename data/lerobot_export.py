@@ -18,12 +18,13 @@ from tqdm import tqdm
 
 from robot_learning.contract import Contract, Feature
 from robot_learning.data.alignment import align
+from robot_learning.data.export import episodes_to_export
 from robot_learning.data.lerobot_layout import DATA, EPISODES, INFO, VIDEOS, require_pyarrow
 from robot_learning.data.lerobot_stats import describe, pool
 from robot_learning.data.lerobot_video import VideoWriter
 from robot_learning.data.store import Episode, Store
 from robot_learning.data.windows import grid
-from robot_learning.errors import StoreError, UserError
+from robot_learning.errors import StoreError
 from robot_learning.output import unwritable, write_json
 
 STATE, ENVIRONMENT, CAMERA = "observation.state", "observation.environment_state", "observation.images."
@@ -60,17 +61,8 @@ def export_lerobot(
     """
     require_pyarrow()
     path = Path(path)
-    if path.exists():
-        raise UserError(f"{path} exists; give another name or delete it first.")
-    chosen = store.episodes() if episodes is None else [store.episode(i) for i in episodes]
-    if not chosen:
-        raise StoreError(f"{store.path} has no episodes to export.")
+    chosen, observed = episodes_to_export(store, path, episodes, "a LeRobot dataset")
     contract = chosen[0].contract
-    if not contract.actions:
-        raise StoreError(f"episode {chosen[0].id} has no action features; a LeRobot dataset needs actions.")
-    for episode in chosen[1:]:
-        contract.require_match(episode.contract, f"episode {chosen[0].id}", f"episode {episode.id}")
-    observed = [f for f in contract.observations if all(len(e.streams[f.stream]) for e in chosen)]
     partial = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
