@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a policy on a store",
     "import-policy": "a LeRobot checkpoint as one of ours",
     "evaluate": "roll a policy out on unseen seeds; success with its interval",
+    "probe": "what a representation (act_jepa, act) tells of the future state, beside the input itself",
     "benchmark": "run a suite of tasks, policies and seeds; one table with intervals",
     "serve": "answer a robot's observations with a policy's chunks, in a process of its own",
     "up": "start a rig's nodes: sim, teleop, collect, deploy, replay",
