@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from robot_learning.cli import main as command_line
 from robot_learning.deployment.backends import BackendName
 from robot_learning.errors import UserError
+from robot_learning.policies.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ServeConfig:
         device: torch device, e.g. cpu or cuda.
         threads: for inference on a CPU.
         seed: of the sampling noise.
+        sampling: how the policy draws its chunks.
         make_keys: a folder for keys: makes them and ends. Bring its folder server to the server's machine and
             the client's to the robot's. In a folder that has the server's keys already, one more client is admitted.
         client: with --make-keys: the client's name.
@@ -39,6 +42,7 @@ class ServeConfig:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
+    sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
     make_keys: Path | None = None
     client: str = "rig"
 
@@ -88,12 +92,14 @@ def _serve(config: ServeConfig, checkpoint: Path) -> int:
 
     torch.set_num_threads(config.threads)
     checkpoint = find(checkpoint)
-    backend = load_backend(checkpoint, config.backend, config.device, config.seed)
+    backend = load_backend(checkpoint, config.backend, config.device, config.seed, config.sampling)
     seconds = backend.warm_up()
     server = PolicyServer(backend, config.endpoint, config.keys)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     print(f"a chunk takes {1000 * seconds:.1f} ms ({config.backend}, {config.device})")
+    if changed := config.sampling.changes():
+        print("samples otherwise than trained: " + ", ".join(f"{name} {value}" for name, value in changed.items()))
     print(f"serving {checkpoint} on {server.endpoint}", flush=True)
     server.run()
     told = ", ".join(f"{count} {what}" for what, count in server.desk.counts.most_common()) or "nothing"

@@ -22,6 +22,7 @@ from robot_learning.contract import Contract
 from robot_learning.deployment.desk import expected_observation
 from robot_learning.deployment.wire import ServerInfo
 from robot_learning.errors import ConfigError
+from robot_learning.policies.sampling import Sampling
 
 if TYPE_CHECKING:
     from robot_learning.policies.base import Policy
@@ -124,12 +125,14 @@ class PolicyBackend:
         return time.perf_counter() - began
 
 
-def load_backend(checkpoint: Path | str, name: BackendName, device: str = "cpu", seed: int = 0) -> PolicyBackend:
-    """The backend for a checkpoint's policy.
+def load_backend(
+    checkpoint: Path | str, name: BackendName, device: str = "cpu", seed: int = 0, sampling: Sampling | None = None
+) -> PolicyBackend:
+    """The backend for a checkpoint's policy, which is to sample as the checkpoint says, or with changes.
 
     Raises:
         StoreError: missing, damaged or of another version.
-        ConfigError: the backend or the device can't be had.
+        ConfigError: the backend or the device can't be had, or the policy can't sample so.
     """
     import torch
 
@@ -140,4 +143,5 @@ def load_backend(checkpoint: Path | str, name: BackendName, device: str = "cpu",
     if name == "onnx" and device != "cpu":
         raise ConfigError(f"backend onnx runs on the CPU only; got --device {device}, choose eager or compile there.")
     record = checkpoints.describe(checkpoint)
-    return PolicyBackend(checkpoints.load(checkpoint, device=device), name, record["snapshot"], seed)
+    policy = (sampling or Sampling()).of(checkpoints.load(checkpoint, device=device))
+    return PolicyBackend(policy, name, record["snapshot"], seed)

@@ -6,10 +6,13 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.evaluation.statistics import Interval, bootstrap_mean, compare, wilson
+from robot_learning.policies.sampling import Sampling
 from robot_learning.sim.seeds import TRAINING_SEEDS_END
 
 
@@ -24,11 +27,12 @@ class EvaluateConfig:
         first_seed: The first of them; demonstrations use seeds from 0.
         workers: Processes, with one torch thread each.
         batch: Episodes that a worker predicts for together.
-        against: A second checkpoint, run on the same seeds and compared pairwise.
+        against: A second checkpoint, run on the same seeds and compared pairwise; it samples as its training said.
         videos: How many rollouts to show in the page, half of them failures where there are any.
         output: Folder for report.json and report.html.
         device: Where the policy runs.
         allow_training_seeds: Allow seeds below 100000, which demonstrations use.
+        sampling: How --checkpoint draws its chunks.
     """
 
     checkpoint: Path
@@ -42,6 +46,7 @@ class EvaluateConfig:
     output: Path = Path("outputs/evaluate")
     device: Literal["cpu", "cuda"] = "cpu"
     allow_training_seeds: bool = False
+    sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
         for name in ("episodes", "workers", "batch"):
@@ -69,11 +74,13 @@ class Subject:
         checkpoint: its folder.
         record: its `checkpoint.json`.
         task: what is to be done, as one would tell a person.
+        sampling: how it is to sample otherwise than the record says.
     """
 
     checkpoint: Path
     record: dict[str, Any]
     task: str
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     prepare_folder(config.output)
     require(config.env)
-    subjects = [subject(path, config) for path in (config.checkpoint, config.against) if path]
+    subjects = [subject(config.checkpoint, config, config.sampling)]
+    subjects += [subject(config.against, config)] if config.against else []
     results = []
     for one in subjects:
         results.append(_run(one, config))
@@ -143,20 +151,22 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     return report
 
 
-def subject(path: Path, config: EvaluateConfig) -> Subject:
+def subject(path: Path, config: EvaluateConfig, sampling: Sampling | None = None) -> Subject:
     """Find the checkpoint and see that it fits the task, before any worker starts."""
     from robot_learning.contract import Contract
-    from robot_learning.policies import checkpoint
+    from robot_learning.policies import checkpoint, registry
     from robot_learning.sim.registry import make
 
-    folder = checkpoint.find(path)
+    folder, sampling = checkpoint.find(path), sampling or Sampling()
     record = checkpoint.describe(folder)
+    if sampling.changes():
+        sampling.applied(registry.parse_config(record["policy"], record["config"]))
     env = make(config.env, cameras=False)
     try:
         used = (*record["view"]["observations"], *record["view"]["actions"])
         contract = Contract.model_validate(record["contract"])
         contract.require_match(env.contract, f"the checkpoint {folder}", f"environment {config.env}", used)
-        return Subject(folder, record, env.task)
+        return Subject(folder, record, env.task, sampling)
     finally:
         env.close()
 
@@ -169,7 +179,7 @@ def _run(subject: Subject, config: EvaluateConfig) -> Result:
 
     began, stopped = time.monotonic(), None
     episodes: list[Any] = []
-    task = Task(str(subject.checkpoint), config.env, config.device)
+    task = Task(str(subject.checkpoint), config.env, config.device, subject.sampling)
     with tqdm(total=config.episodes, desc=f"{config.env} {subject.checkpoint.name}", unit="episode") as bar:
         try:
             for done in roll_all(task, groups(config.seeds, config.batch), config.workers):
@@ -191,6 +201,6 @@ def _film(result: Result, config: EvaluateConfig) -> list[Any]:
     shown = failures[: max(config.videos // 2, config.videos - len(successes))]
     shown += successes[: config.videos - len(shown)]
     work = [group for group in groups(config.seeds, config.batch) if set(group) & set(shown)]
-    task = Task(str(result.subject.checkpoint), config.env, config.device)
+    task = Task(str(result.subject.checkpoint), config.env, config.device, result.subject.sampling)
     filmed = [e for done in roll_all(task, work, config.workers, shown) for e in done if e.seed in shown]
     return sorted(filmed, key=lambda e: (e.success, e.seed))

@@ -82,6 +82,8 @@ def summary(result: Result) -> dict[str, Any]:
         "checkpoint": str(result.subject.checkpoint),
         "name": result.name or str(result.subject.checkpoint),
         "policy": record["policy"],
+        "sampling": result.subject.sampling.used(record["config"]),
+        "sampling_changed": result.subject.sampling.changes(),
         "snapshot": record["snapshot"],
         "observations": view["observations"],
         "privileged": [name for name in view["observations"] if name in privileged],
@@ -128,6 +130,7 @@ def setting(report: dict[str, Any]) -> Markup:
             ("task", f"{report['task']} ({report['env']})"),
             ("policy", f"{report['policy']} at {report['policy_rate_hz']:g} Hz"),
             ("sees", ", ".join(report["observations"])),
+            *_sampling(report),
             ("trained on", f"snapshot {report['snapshot'][:16]}"),
             ("score", f"{report['score_mean']:.3f} [{low:.3f}, {high:.3f}], mean of each episode's best (bootstrap)"),
             ("inference", f"{report['inference_ms']:.1f} ms per chunk and episode, {report['batch']} at a time"),
@@ -136,6 +139,12 @@ def setting(report: dict[str, Any]) -> Markup:
     )
     privileged = report["privileged"]
     return facts + page.note(privileged_note(privileged)) if privileged else facts
+
+
+def _sampling(report: dict[str, Any]) -> list[tuple[str, str]]:
+    used, changed = report["sampling"], report["sampling_changed"]
+    words = [f"{name} {value}{', changed for this' if name in changed else ''}" for name, value in used.items()]
+    return [("samples by", "; ".join(words))] if used else []
 
 
 def comparison(report: dict[str, Any]) -> Markup:

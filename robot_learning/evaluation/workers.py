@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from robot_learning.evaluation.rollout import Episode, rollout
 from robot_learning.policies import checkpoint
+from robot_learning.policies.sampling import Sampling
 from robot_learning.pool import Stop, Work, share_out
 from robot_learning.sim.base import SimEnv
 from robot_learning.sim.registry import make
@@ -26,11 +27,13 @@ class Task:
         checkpoint: its folder.
         env: name of the simulated task.
         device: torch device of the policy.
+        sampling: how it is to sample otherwise than the checkpoint says.
     """
 
     checkpoint: str
     env: str
     device: str = "cpu"
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 def groups(seeds: Sequence[int], size: int) -> list[tuple[int, ...]]:
@@ -58,7 +61,7 @@ def _rolling(task: Task, film: Collection[int]) -> Iterator[Work]:
     import torch
 
     torch.set_num_threads(1)
-    policy = checkpoint.load(task.checkpoint, device=task.device)
+    policy = task.sampling.of(checkpoint.load(task.checkpoint, device=task.device))
     units = {policy.contract.spec_of(name).unit for name in policy.observations}
     cameras = bool(units & {"rgb", "depth_mm"})
     envs: list[SimEnv] = []
