@@ -71,7 +71,7 @@ def by_feature(report: Mapping[str, Any], figure: str) -> Table:
 
 def collapse(report: Mapping[str, Any]) -> Table:
     """Spread and effective rank of the representations."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, f"{c['spread']:.3g}", f"{c['effective_rank']:.1f} of {c['dim']}", "yes" if c["collapsed"] else "no")
         for name, c in report["collapse"].items()
     ]
@@ -114,7 +114,8 @@ def _svg(report: Mapping[str, Any]) -> bytes:
     """The curve for use by itself: grey text, legible on light and dark paper."""
     import matplotlib
 
-    with page.plot_style(), matplotlib.rc_context(dict.fromkeys(TEXT, page.GREY)):
+    grey: dict[Any, Any] = dict.fromkeys(TEXT, page.GREY)
+    with page.plot_style(), matplotlib.rc_context(grey):
         out = io.BytesIO()
         _curves(report).savefig(out, format="svg", transparent=True, metadata={"Date": None})
     return out.getvalue()
