@@ -47,8 +47,8 @@ _PUBLISHED_BESO = {"betas": (0.9, 0.999), "weight_decay": 1e-2, "ema": "ramp", "
 # Chunks need more noise to begin with than the paper's single action: the mean of many noisy values tells one way from
 # another still at sigma = 1. Of two ways learned, 81 % of chunks then keep to one in 3 steps, rather than 7 %.
 _SMALL_BESO = {
-    "layers": 4, "heads": 4, "dim": 128, "attention_dropout": 0.1, "Ta": 8, "sigma_max": 20.0, "sigma_scale": 1.0,
-    "schedule": "karras",
+    "layers": 4, "heads": 4, "dim": 128, "attention_dropout": 0.0, "init": "width", "Ta": 8,
+    "sigma_max": 20.0, "sigma_scale": 1.0, "schedule": "karras",
 }  # fmt: skip
 # ACT-JEPA on PushT (arXiv 2501.14622): 6,000 steps of 128 windows, 4 % of them warm-up.
 _PUBLISHED_JEPA = {
@@ -141,7 +141,9 @@ PRESETS = (
     ),
     Preset(
         "diffusion_transformer_state_small",
-        DiffusionTransformerConfig(Tp=16, layers=4, heads=4, dim=128, attention_dropout=0.1),
+        DiffusionTransformerConfig(
+            Tp=16, layers=4, heads=4, dim=128, attention_dropout=0.0, causal=False, init="width"
+        ),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, **_SMALL_TRANSFORMER),  # type: ignore[arg-type]
         images=False,
         about="transformer from state, about 1 M parameters, for one CPU core",
@@ -200,7 +202,7 @@ PRESETS = (
     Preset(
         "beso_state_small",
         BesoConfig(**_SMALL_BESO),  # type: ignore[arg-type]
-        Recipe(steps=15_000, batch_size=64, lr=1e-3, betas=(0.9, 0.999), weight_decay=1e-3, warmup_steps=200),
+        Recipe(steps=15_000, batch_size=64, lr=2e-3, betas=(0.9, 0.999), weight_decay=1e-3, warmup_steps=200),
         images=False,
         about="BESO from state, chunks, under 1 M parameters, 3 steps: for one CPU core",
     ),

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, get_args
 from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig, VisionConfig
+from robot_learning.policies.initialize import Init
 
 Schedule = Literal["karras", "exponential", "linear", "vp", "ve", "cosine"]
 Sampler = Literal[
@@ -49,6 +50,7 @@ class BesoConfig(PolicyConfig):
         inference_steps: noise levels from sigma_max to sigma_min, and as many steps: the last one goes to zero.
         layers, heads, dim: of the transformer.
         attention_dropout, residual_dropout: inside its layers.
+        init: of its weights, see `policies.initialize`; `gpt2` is what was published.
         vision: the image encoder.
     """
 
@@ -73,6 +75,7 @@ class BesoConfig(PolicyConfig):
     dim: int = 360
     attention_dropout: float = 0.3
     residual_dropout: float = 0.0
+    init: Init = "gpt2"
     vision: VisionConfig = field(default_factory=VisionConfig)
 
     @property

@@ -11,11 +11,14 @@ the causal mask.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from robot_learning.policies.beso.config import BesoConfig
+from robot_learning.policies.initialize import initialize
 
 
 class Block(nn.Module):
@@ -66,8 +69,10 @@ class ScoreTransformer(nn.Module):
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, action_dim)
-        self.apply(_initialize)
-        nn.init.normal_(self.position, std=0.02)
+        last: list[Any] = [self.head]
+        for block in self.blocks:
+            last += [block.mix, block.mlp[-1]]
+        initialize(self, config.init, [self.position], last)
         token = torch.arange(1 + self.G + self.To + self.Tp)
         newest = self.G + 2 * self.To  # the token of a_To
         visible = (token[None, :] <= token[:, None]) | (token >= newest) & (token >= newest)[:, None]
@@ -87,10 +92,3 @@ class ScoreTransformer(nn.Module):
             x = block(x, self.visible)
         y = self.head(self.norm(x))[:, 1 + self.G :]
         return torch.cat([y[:, 1 : 2 * self.To : 2], y[:, 2 * self.To :]], dim=1)
-
-
-def _initialize(module: nn.Module) -> None:
-    """N(0, 0.02) weights and zero biases, as in GPT-2."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.config import PolicyConfig, VisionConfig
+from robot_learning.policies.initialize import Init
 
 SamplerName = Literal["ddpm", "ddim", "dpm++"]
 Prediction = Literal["epsilon", "sample", "v"]
@@ -101,6 +102,9 @@ class TransformerConfig(DenoisingConfig):
         dim: width of a token.
         attention_dropout: dropout inside the layers.
         embedding_dropout: dropout on the input tokens.
+        causal: whether an action sees only those before it, as published. The noise of a chunk is better told by those
+            who see all of it.
+        init: of the weights, see `policies.initialize`; `gpt2` is what was published.
     """
 
     Tp: int = 10
@@ -109,6 +113,8 @@ class TransformerConfig(DenoisingConfig):
     dim: int = 256
     attention_dropout: float = 0.3
     embedding_dropout: float = 0.0
+    causal: bool = True
+    init: Init = "gpt2"
 
     def __post_init__(self) -> None:
         super().__post_init__()

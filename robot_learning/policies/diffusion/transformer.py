@@ -1,16 +1,19 @@
 """The time-series diffusion transformer that predicts the noise in a sequence of actions.
 
 Diffusion Policy, sec. III-A: noisy actions are the tokens of a decoder; the diffusion step and the
-observations are its memory. Causal: action t sees actions up to t and observations up to t.
+observations are its memory. Causal: action t sees actions up to t (or, not causal, all) and observations up to t.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from robot_learning.policies.diffusion.config import TransformerConfig
 from robot_learning.policies.diffusion.embedding import StepEmbedding
+from robot_learning.policies.initialize import initialize
 
 
 class DiffusionTransformer(nn.Module):
@@ -40,11 +43,13 @@ class DiffusionTransformer(nn.Module):
         self.decoder = nn.TransformerDecoder(layer, config.layers, norm=nn.LayerNorm(dim))
         self.head = nn.Linear(dim, action_dim)
         t, s = torch.arange(Tp), torch.arange(1 + To)
-        self.register_buffer("causal", t[:, None] < t[None, :], persistent=False)  # True: may not see
+        hidden = (t[:, None] < t[None, :]) & config.causal
+        self.register_buffer("causal", hidden, persistent=False)  # True: may not see
         self.register_buffer("memory_mask", t[:, None] < s[None, :] - 1, persistent=False)  # s = 0 is the step
-        self.apply(_initialize)
-        for position in (self.action_position, self.memory_position):
-            nn.init.normal_(position, std=0.02)
+        last: list[Any] = [self.head]
+        for block in self.decoder.layers:
+            last += [block.self_attn.out_proj, block.multihead_attn.out_proj, block.linear2]
+        initialize(self, config.init, (self.action_position, self.memory_position), last)
 
     def forward(self, A_k: Tensor, k: Tensor, O: Tensor) -> Tensor:  # noqa: E741
         """(B, Tp, D) noisy actions, (B,) steps and (B, To, Do) observations to (B, Tp, D)."""
@@ -52,13 +57,3 @@ class DiffusionTransformer(nn.Module):
         memory = self.memory(self.drop(memory))
         tokens = self.drop(self.action(A_k) + self.action_position)
         return self.head(self.decoder(tokens, memory, self.causal, self.memory_mask, tgt_is_causal=False))
-
-
-def _initialize(module: nn.Module) -> None:
-    """N(0, 0.02) weights and zero biases, as in GPT-2."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.MultiheadAttention):
-        nn.init.normal_(module.in_proj_weight, std=0.02)
-        nn.init.zeros_(module.in_proj_bias)
