@@ -66,11 +66,12 @@ class ScoreTransformer(nn.Module):
         self.state = nn.Linear(observation_dim, config.dim)
         self.action = nn.Linear(action_dim, config.dim)
         self.position = nn.Parameter(torch.empty(1, self.G + self.Tp, config.dim))
-        self.blocks = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        blocks = [Block(config) for _ in range(config.layers)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, action_dim)
         last: list[Any] = [self.head]
-        for block in self.blocks:
+        for block in blocks:
             last += [block.mix, block.mlp[-1]]
         initialize(self, config.init, [self.position], last)
         token = torch.arange(1 + self.G + self.To + self.Tp)
