@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from toy_store import make_store
 
 from robot_learning.cli.train import parse
@@ -59,8 +60,8 @@ class GoalsOnly:
 
 def test_a_window_s_goal_does_not_depend_on_how_many_processes_share_the_batch():
     usable = np.arange(40)
-    whole = next(Batches(GoalsOnly(), usable, 3, 6, "cpu").iterate(2))
-    parts = [next(Batches(GoalsOnly(), usable, 3, 3, "cpu", rank, 2).iterate(2)) for rank in (0, 1)]
+    whole = next(Batches(GoalsOnly(), usable, 3, 6, torch.device("cpu")).iterate(2))
+    parts = [next(Batches(GoalsOnly(), usable, 3, 3, torch.device("cpu"), rank, 2).iterate(2)) for rank in (0, 1)]
     for name in ("window", "drawn"):
         assert all((p[name] == whole[name][rank::2]).all() for rank, p in enumerate(parts))
 
