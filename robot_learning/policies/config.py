@@ -44,6 +44,10 @@ class PolicyConfig:
         Ta: actions executed before it predicts anew, the first due at the newest observation.
         normalization: feature name to method.
         default_method: that of the features not named there.
+        relative: pairs of an action feature and an observation feature that it is learned relative to, as that one
+            is in the newest observation; `action ee_position action ee_orientation` for an action that is a pose. The
+            observation stands for the first part of the action with its units; parts that none stands for, and all
+            where there are no pairs, are absolute. `predict` returns absolute actions in any case.
     """
 
     policy: ClassVar[str]
@@ -53,6 +57,7 @@ class PolicyConfig:
     Ta: int = 8
     normalization: dict[str, Method] = field(default_factory=dict)
     default_method: Method = "min_max"
+    relative: tuple[tuple[str, str], ...] = ()
 
     @property
     def spec(self) -> WindowSpec:

@@ -30,6 +30,7 @@ class Encoding:
     Attributes:
         raw_dim: values of one raw sample, all axes flattened.
         dim: values of one encoded sample.
+        encoded_parts: (unit, count) of each part of an encoded row; a quaternion's is `rotation_6d`.
         rotational: (dim,) bool; True where a value is a cosine, a sine or an entry of a rotation matrix,
             which lie in [-1, 1] by nature and are not to be rescaled.
     """
@@ -46,7 +47,9 @@ class Encoding:
         self.shape = spec.shape or (1,)
         self.rows = math.prod(self.shape[:-1])
         self.raw_dim = math.prod(self.shape)
-        flags = [u in RAW_SIZE for u, n in self.parts for _ in range(_encoded_count(u, n))]
+        names = {"quaternion_wxyz": "rotation_6d"}
+        self.encoded_parts = tuple((names.get(u, u), _encoded_count(u, n)) for u, n in self.parts)
+        flags = [u in RAW_SIZE for u, n in self.encoded_parts for _ in range(n)]
         self.dim = self.rows * len(flags)
         self.rotational = torch.tensor(flags * self.rows)
 
@@ -66,6 +69,19 @@ class Encoding:
         pieces = rows.split([_encoded_count(u, n) for u, n in self.parts], dim=-1)
         raw = [_decode_part(unit, piece) for (unit, _), piece in zip(self.parts, pieces, strict=True)]
         return torch.cat(raw, dim=-1).flatten(-2)
+
+
+def rotation_6d_axes(r: Tensor) -> Tensor:
+    """(..., 6) to (..., 3, 3), the axes of the rotated frame one below the other: the rotation matrix, transposed."""
+    x, y = _gram_schmidt(r)
+    return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-2)
+
+
+def _gram_schmidt(r: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., 6) to the first two axes, (..., 3) each (Zhou et al., CVPR 2019, eq. 15)."""
+    a, b = r.unflatten(-1, (2, 3)).unbind(-2)
+    x = normalize(a, dim=-1)
+    return x, normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1)
 
 
 def _trailing(raw: Tensor, shape: tuple[int, ...], raw_dim: int) -> int:
@@ -97,10 +113,7 @@ def _decode_part(unit: str, z: Tensor) -> Tensor:
         cosine, sine = z.unflatten(-1, (-1, 2)).unbind(-1)
         return torch.atan2(sine, cosine)
     if unit in ("rotation_6d", "quaternion_wxyz"):
-        a, b = z.unflatten(-1, (-1, 2, 3)).unbind(-2)
-        x = normalize(a, dim=-1)
-        y = normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1)
-        r = torch.cat([x, y], dim=-1)
+        r = torch.cat(_gram_schmidt(z.unflatten(-1, (-1, 6))), dim=-1)
         if unit == "quaternion_wxyz":
             q = rotation.matrix_to_quaternion(rotation.rotation_6d_to_matrix(r.double().cpu().numpy()))
             r = torch.from_numpy(q).to(z)

@@ -32,10 +32,15 @@ class FeatureVector(nn.Module):
 
     def forward(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Feature name to (..., *shape) raw, to (..., dim)."""
-        dtype = self.normalizer.dtype
-        return torch.cat(
-            [self.normalizer.normalize(n, self.encodings[n].encode(raw[n].to(dtype))) for n in self.names], dim=-1
-        )
+        return self.normalized(self.encoded(raw))
+
+    def encoded(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The first half of `forward`: feature name to raw, to encoded."""
+        return {n: self.encodings[n].encode(raw[n].to(self.normalizer.dtype)) for n in self.names}
+
+    def normalized(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """The second half of `forward`: feature name to encoded, to (..., dim)."""
+        return torch.cat([self.normalizer.normalize(n, encoded[n]) for n in self.names], dim=-1)
 
     def split(self, raw: Tensor) -> dict[str, Tensor]:
         """(..., raw_dim) concatenated raw values to one tensor per feature."""
@@ -44,9 +49,13 @@ class FeatureVector(nn.Module):
 
     def inverse(self, normalized: Tensor) -> Tensor:
         """(..., dim) to (..., raw_dim) raw values."""
+        return self.decoded(self.unnormalized(normalized))
+
+    def unnormalized(self, normalized: Tensor) -> dict[str, Tensor]:
+        """The first half of `inverse`: (..., dim) to feature name to encoded."""
         pieces = normalized.split([self.encodings[n].dim for n in self.names], dim=-1)
-        raw = [
-            self.encodings[n].decode(self.normalizer.unnormalize(n, piece))
-            for n, piece in zip(self.names, pieces, strict=True)
-        ]
-        return torch.cat(raw, dim=-1)
+        return {n: self.normalizer.unnormalize(n, piece) for n, piece in zip(self.names, pieces, strict=True)}
+
+    def decoded(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """The second half of `inverse`: feature name to encoded, to (..., raw_dim)."""
+        return torch.cat([self.encodings[n].decode(encoded[n]) for n in self.names], dim=-1)

@@ -15,8 +15,11 @@ from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import presets
 from robot_learning.policies.encode import Encoding
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import Relative
 from robot_learning.policies.view import View, choose_observations
 from robot_learning.training.config import TrainConfig
+
+WINDOWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _windows(cache: TrainingCache, view: View, episodes: Sequence[int]) -> Windo
 
 
 def fit_normalizer(cache: TrainingCache, view: View, config: TrainConfig, episodes: Sequence[int]) -> Normalizer:
-    """Statistics of the vectors over the valid rows of `episodes`."""
+    """Statistics of the vectors over the valid rows of `episodes`; of relative actions, over windows."""
     vectors = view.vectors(cache.contract)
     for name in config.config.normalization:
         if name not in vectors:
@@ -131,8 +134,26 @@ def fit_normalizer(cache: TrainingCache, view: View, config: TrainConfig, episod
         name: e.encode(torch.from_numpy(np.array(cache.arrays[name][rows & cache.valid[name]]))).numpy()
         for name, e in encodings.items()
     }
+    relative = Relative(cache.contract, view, config.config.relative)
+    values |= {name: _relative_values(cache, view, relative, name, episodes) for name in relative.references}
     rotational = {name: e.rotational.numpy() for name, e in encodings.items()}
     return Normalizer.fit(values, rotational, config.config.normalization, config.config.default_method)
+
+
+def _relative_values(
+    cache: TrainingCache, view: View, relative: Relative, name: str, episodes: Sequence[int]
+) -> np.ndarray:
+    """(N, dim) encoded relative values of an action, of all real steps of all windows of `episodes`."""
+    seen = tuple(dict.fromkeys(r.observation for r in relative.references[name]))
+    windows = Windows(cache, view.spec, seen, (name,), episodes, futures=(), goals=())
+    encoding = Encoding(name, cache.contract.spec_of(name))
+    found = []
+    for some in np.array_split(np.arange(len(windows)), -(-len(windows) // WINDOWS_AT_ONCE)):
+        batch = windows.batch(some)
+        observation = {n: torch.from_numpy(x) for n, x in batch["observation"].items()}
+        encoded = relative.subtract(name, encoding.encode(torch.from_numpy(batch["action"])), observation)
+        found.append(encoded.numpy()[batch["mask"]])
+    return np.concatenate(found)
 
 
 def _usable(windows: Windows, cache: TrainingCache) -> np.ndarray:

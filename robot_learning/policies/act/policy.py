@@ -18,8 +18,8 @@ from robot_learning.policies.act.cvae import StyleEncoder, kl_divergence
 from robot_learning.policies.act.layers import DecoderLayer, EncoderLayer
 from robot_learning.policies.act.observe import ObservationTokens
 from robot_learning.policies.base import Batch, Generators, Policy
-from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import ActionVector
 from robot_learning.policies.view import View
 
 
@@ -73,14 +73,14 @@ class ActPolicy(Policy):
     def __init__(self, config: ActConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
         self.observe = ObservationTokens(contract, view, normalizer, config.dim, config.vision)
-        self.act = FeatureVector(contract, view.actions, normalizer)
+        self.act = ActionVector(contract, view, normalizer, config.relative)
         self.style = StyleEncoder(self.observe.vector.dim, self.act.dim, config) if config.cvae else None
         self.decode = ActTransformer(self.observe.cameras.positions, self.act.dim, config)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """L1(a, a^) + beta KL(q(z | a, o) || N(0, I)) (Algorithm 1); padded actions are left out of both."""
         observation, real = batch["observation"], batch["mask"]
-        A = self.act(self.act.split(batch["action"]))
+        A = self.act.encode(batch["action"], batch["observation"])
         z, figures = self._no_style(len(A)), {}
         total = torch.zeros((), device=A.device, dtype=A.dtype)
         if self.style is not None:
@@ -108,7 +108,7 @@ class ActPolicy(Policy):
         tokens = self.observe(observation)
         if prefix is not None:
             self.committed(prefix, len(tokens), self.act.raw_dim)  # says that it can't be done
-        return self.act.inverse(self.decode(self._no_style(len(tokens)), tokens))
+        return self.act.decode(self.decode(self._no_style(len(tokens)), tokens), observation)
 
     def networks(self, observation: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
         tokens = self.observe(observation)

@@ -21,8 +21,8 @@ from robot_learning.policies.act_jepa.config import ActJepaConfig
 from robot_learning.policies.act_jepa.encoder import Encoder
 from robot_learning.policies.act_jepa.heads import Queries
 from robot_learning.policies.base import Batch, Generators, Policy
-from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import ActionVector
 from robot_learning.policies.view import View
 
 
@@ -33,7 +33,7 @@ class ActJepaPolicy(Policy):
 
     def __init__(self, config: ActJepaConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
-        self.act = FeatureVector(contract, view.actions, normalizer)
+        self.act = ActionVector(contract, view, normalizer, config.relative)
         self.context = Encoder(config, contract, view, normalizer)
         if config.target == "image" and not self.context.cameras.names:
             raise ConfigError(
@@ -59,7 +59,7 @@ class ActJepaPolicy(Policy):
         total = masked_l1(self.predictor(context), latents, real)
         figures = {"latent_l1": total, "latent_std": spread(latents), "latent_rank": effective_rank(latents[:, 0])}
         if not self.config.pretrain:
-            A = self.act(self.act.split(batch["action"]))
+            A = self.act.encode(batch["action"], batch["observation"])
             figures["l1"] = masked_l1(self.decode(context), A, batch["mask"])
             total = total + figures["l1"]
         return total, {name: value.detach() for name, value in figures.items()}
@@ -91,7 +91,7 @@ class ActJepaPolicy(Policy):
         context = self.context(observation)
         if prefix is not None:
             self.committed(prefix, len(context), self.act.raw_dim)  # says that it can't be done
-        return self.act.inverse(self.decode(context))
+        return self.act.decode(self.decode(context), observation)
 
     def networks(self, observation: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
         return {"context": (observation,), "decode": (self.context(observation),)}

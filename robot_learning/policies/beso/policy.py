@@ -33,8 +33,8 @@ from robot_learning.policies.beso.samplers import SAMPLERS
 from robot_learning.policies.beso.schedules import sigmas
 from robot_learning.policies.beso.transformer import ScoreTransformer
 from robot_learning.policies.encoders import ObservationEncoder
-from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import ActionVector
 from robot_learning.policies.view import View
 
 
@@ -52,7 +52,7 @@ class BesoPolicy(Policy):
             )
         self.takes_goal = config.goal > 0
         self.observe = ObservationEncoder(contract, view, normalizer, config.vision)
-        self.act = FeatureVector(contract, view.actions, normalizer)
+        self.act = ActionVector(contract, view, normalizer, config.relative)
         self.denoiser = ScoreTransformer(self.act.dim, self.observe.dim, config)
         self.precondition = Preconditioning(config.sigma_data)
         loc = math.log(config.sigma_data if config.sigma_loc is None else config.sigma_loc)
@@ -66,7 +66,7 @@ class BesoPolicy(Policy):
         c = self.precondition
         O = self.observe(batch["observation"])  # noqa: E741
         G = self._learned_goal(batch) if self.takes_goal else None
-        A = self.act(self.act.split(batch["action"]))
+        A = self.act.encode(batch["action"], batch["observation"])
         sigma = self.density.sample((len(A), 1, 1), A.device).to(A.dtype)
         noisy = A + sigma * noise.normal_like(A)
         F = self.denoiser(c.c_in(sigma) * noisy, c.c_noise(sigma).flatten(), O, G)
@@ -128,7 +128,7 @@ class BesoPolicy(Policy):
         A = SAMPLERS[config.sampler](lambda a, s: self.guided(a, s, O, G), levels[0] * normal(), levels, normal)
         if self.act.is_bounded:
             A = A.clamp(-1, 1)  # values outside the data's range can't be right, if it is [-1, 1]
-        return self.act.inverse(A)
+        return self.act.decode(A, observation)
 
     def with_sampler(self, sampler: str | None = None, steps: int | None = None, **changes: Any) -> Self:
         """A policy on the same weights that samples otherwise: no new training is needed for that.

@@ -22,8 +22,8 @@ from robot_learning.policies.diffusion.config import DenoisingConfig, Transforme
 from robot_learning.policies.diffusion.transformer import DiffusionTransformer
 from robot_learning.policies.diffusion.unet import ConditionalUNet
 from robot_learning.policies.encoders import ObservationEncoder
-from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import ActionVector
 from robot_learning.policies.view import View
 
 # The prefix gets the noise of step 0.3 k, not k: at high k the rest of a chunk would else take its course before it
@@ -41,7 +41,7 @@ class DenoisingPolicy(Policy):
     def __init__(self, config: DenoisingConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
         self.observe = ObservationEncoder(contract, view, normalizer, config.vision)
-        self.act = FeatureVector(contract, view.actions, normalizer)
+        self.act = ActionVector(contract, view, normalizer, config.relative)
         self.denoiser: nn.Module
         if isinstance(config, UNetConfig):
             self.denoiser = ConditionalUNet(self.act.dim, self.observe.dim * config.To, config)
@@ -81,7 +81,7 @@ class DenoisingPolicy(Policy):
         A = randn_tensor(shape, generator=generator, device=O_t.device, dtype=O_t.dtype)
         if prefix is not None:
             part = self.committed(prefix, B, self.act.raw_dim)
-            known = self.act(self.act.split(prefix.to(A.device)))
+            known = self.act.encode(prefix.to(A.device), observation)
             epsilon = A[:, part].clone()
         for k in self.times():
             if prefix is not None:
@@ -89,7 +89,7 @@ class DenoisingPolicy(Policy):
             A = self.step(A, k.to(A.device), O_t, generator)
         if self.act.is_bounded:
             A = A.clamp(-1, 1)  # values outside the data's range can't be right, if it is [-1, 1]
-        chunk = self.act.inverse(A)
+        chunk = self.act.decode(A, observation)
         if prefix is not None:
             chunk[:, part] = prefix.to(chunk)
         return chunk

@@ -24,7 +24,7 @@ class FlowPolicy(DenoisingPolicy):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 23: MSE(v_theta(O_t, A_tau, tau), A - epsilon), over the whole window."""
         O_t = self.observe(batch["observation"])
-        A = self.act(self.act.split(batch["action"]))
+        A = self.act.encode(batch["action"], batch["observation"])
         epsilon = noise.normal_like(A)
         tau = noise.uniform((len(A), 1, 1), A.device, A.dtype)
         velocity = self.denoiser(path(A, epsilon, tau), EMBEDDED * tau.flatten(), O_t)

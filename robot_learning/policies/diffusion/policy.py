@@ -41,7 +41,7 @@ class DiffusionPolicy(DenoisingPolicy):
         the policy learns to hold still at the end.
         """
         O_t = self.observe(batch["observation"])
-        A_0 = self.act(self.act.split(batch["action"]))
+        A_0 = self.act.encode(batch["action"], batch["observation"])
         epsilon = noise.normal_like(A_0)
         k = noise.integers(self.config.K, (len(A_0),), A_0.device)
         A_k = self.ddpm.add_noise(A_0, epsilon, k)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from robot_learning.contract import Contract
 from robot_learning.policies.base import Batch, Generators, Policy
 from robot_learning.policies.encoders import ObservationEncoder
-from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.mse.config import MseConfig
 from robot_learning.policies.normalizer import Normalizer
+from robot_learning.policies.relative import ActionVector
 from robot_learning.policies.view import View
 
 
@@ -30,14 +30,14 @@ class MsePolicy(Policy):
     def __init__(self, config: MseConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
         self.observe = ObservationEncoder(contract, view, normalizer, config.vision)
-        self.act = FeatureVector(contract, view.actions, normalizer)
+        self.act = ActionVector(contract, view, normalizer, config.relative)
         widths = [config.To * self.observe.dim, *config.hidden]
         layers = [layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.Mish())]
         self.mean = nn.Sequential(*layers, nn.Linear(widths[-1], config.Tp * self.act.dim))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """MSE(A, f(O)) over the whole window, the repeats past an episode's ends included, as Diffusion Policy has."""
-        A = self.act(self.act.split(batch["action"]))
+        A = self.act.encode(batch["action"], batch["observation"])
         return nn.functional.mse_loss(self._chunk(batch["observation"]), A), {}
 
     @torch.inference_mode()
@@ -53,7 +53,7 @@ class MsePolicy(Policy):
         A = self._chunk(observation)
         if prefix is not None:
             self.committed(prefix, len(A), self.act.raw_dim)  # says that it can't be done
-        return self.act.inverse(A)
+        return self.act.decode(A, observation)
 
     def networks(self, observation: Mapping[str, Tensor]) -> dict[str, tuple[Any, ...]]:
         return {"observe": (observation,), "mean": (self.observe(observation).flatten(1),)}
