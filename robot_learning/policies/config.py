@@ -65,6 +65,11 @@ class PolicyConfig:
         return WindowSpec(self.To, self.Tp)
 
     @property
+    def learns_actions(self) -> bool:
+        """Whether training reads actions; recordings without any do where it doesn't."""
+        return True
+
+    @property
     def future_images(self) -> bool:
         """Whether the window's future, if there is one, is of the images rather than of the vectors observed."""
         return False

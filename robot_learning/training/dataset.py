@@ -68,8 +68,9 @@ def choose_view(contract: Contract, config: TrainConfig) -> View:
     """The features and windows of a run."""
     images = presets.preset(config.policy).images
     observations = choose_observations(contract, config.observations, images)
-    actions = tuple(f.name for f in contract.actions)
-    if not actions:
+    learns = config.config.learns_actions
+    actions = tuple(f.name for f in contract.actions) if learns else ()
+    if learns and not actions:
         raise ConfigError(f"the contract of '{contract.rig}' has no action feature to learn.")
     vision = getattr(config.config, "vision", None)
     size = vision.image_size if images and vision else None
@@ -162,7 +163,7 @@ def _usable(windows: Windows, cache: TrainingCache) -> np.ndarray:
     Raises:
         StoreError: there is none.
     """
-    recorded = np.logical_and.reduce([cache.valid[name] for name in windows.actions])
+    recorded = np.logical_and.reduce([np.ones(len(cache), bool), *(cache.valid[name] for name in windows.actions)])
     rows = windows.rows[:, None] + windows.spec.first_action + np.arange(windows.spec.Tp)
     inside = np.clip(rows, windows.first[:, None], windows.last[:, None])
     usable = np.flatnonzero(recorded[inside].all(1))

@@ -25,7 +25,7 @@ class ActJepaConfig(PolicyConfig):
         predictor_dim, predictor_ffn_dim, predictor_layers: of the predictor.
         decoder_layers: of the action decoder.
         momentum: the target encoder's, from the first to the last step, linear between them.
-        pretrain: learn latents only; actions are not looked at, and the policy can't act.
+        pretrain: learn latents only; actions are not read and need not be there, and the policy can't act.
         vision: the backbone.
     """
 
@@ -59,6 +59,11 @@ class ActJepaConfig(PolicyConfig):
     def future_images(self) -> bool:
         """Whether latents are of images."""
         return self.target == "image"
+
+    @property
+    def learns_actions(self) -> bool:
+        """Not in pre-training."""
+        return not self.pretrain
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,7 +43,8 @@ class ActJepaPolicy(Policy):
         dim, more = config.dim, (config.heads, config.predictor_ffn_dim, config.predictor_layers, config.dropout)
         self.predictor = Queries(config.future, dim, config.predictor_dim, dim, *more)
         more = (config.heads, config.ffn_dim, config.decoder_layers, config.dropout)
-        self.decode = Queries(config.Tp, dim, dim, self.act.dim, *more).requires_grad_(not config.pretrain)
+        width = self.act.dim or 1  # pre-training has no actions to decode
+        self.decode = Queries(config.Tp, dim, dim, width, *more).requires_grad_(not config.pretrain)
 
     def train(self, mode: bool = True) -> Self:
         """As every module's; the target has no dropout in training either."""
