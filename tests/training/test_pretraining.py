@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import toy_store
 import torch
+import toy_store
 from toy_store import make_store
 
 from robot_learning.contract import Contract
@@ -14,7 +14,16 @@ from robot_learning.policies import checkpoint
 from robot_learning.training.config import TrainConfig
 from robot_learning.training.trainer import train
 
-SIZES = {"dim": 16, "heads": 2, "ffn_dim": 16, "predictor_dim": 8, "predictor_ffn_dim": 16, "Tp": 4, "Ta": 2, "future": 4}
+SIZES = {
+    "dim": 16,
+    "heads": 2,
+    "ffn_dim": 16,
+    "predictor_dim": 8,
+    "predictor_ffn_dim": 16,
+    "Tp": 4,
+    "Ta": 2,
+    "future": 4,
+}
 
 
 def configured(store, output, preset="act_jepa_state_small", **config):
