@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robot_learning.policies.diffusion.config import UNetConfig
+from robot_learning.policies.diffusion.convolution import TimeConvolution, TimeExpansion
 from robot_learning.policies.diffusion.embedding import StepEmbedding
 
 
@@ -18,7 +19,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, groups: int) -> None:
         super().__init__(
-            nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
+            TimeConvolution(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
             nn.GroupNorm(groups, out_channels),
             nn.Mish(),
         )
@@ -33,7 +34,7 @@ class ResidualBlock(nn.Module):
         self.first = ConvBlock(in_channels, out_channels, *size)
         self.second = ConvBlock(out_channels, out_channels, *size)
         self.film = nn.Linear(condition_dim, 2 * out_channels)
-        self.shortcut = nn.Conv1d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        self.shortcut = TimeConvolution(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, in, T) and (B, C) to (B, out, T)."""
@@ -74,13 +75,13 @@ class ConditionalUNet(nn.Module):
 
         levels = list(zip((action_dim, *dims[:-1]), dims, strict=True))
         self.down = nn.ModuleList([pair(i, o) for i, o in levels])
-        self.shrink = nn.ModuleList([nn.Conv1d(d, d, 3, stride=2, padding=1) for d in dims[:-1]])
+        self.shrink = nn.ModuleList([TimeConvolution(d, d, 3, stride=2, padding=1) for d in dims[:-1]])
         self.middle = pair(dims[-1], dims[-1])
         # The first level's output has no counterpart on the way up: the last expansion restores its length.
         self.up = nn.ModuleList([pair(2 * o, i) for i, o in reversed(levels[1:])])
-        self.expand = nn.ModuleList([nn.ConvTranspose1d(i, i, 4, stride=2, padding=1) for i, _ in reversed(levels[1:])])
+        self.expand = nn.ModuleList([TimeExpansion(i, i) for i, _ in reversed(levels[1:])])
         self.head = nn.Sequential(
-            ConvBlock(dims[0], dims[0], config.kernel_size, config.groups), nn.Conv1d(dims[0], action_dim, 1)
+            ConvBlock(dims[0], dims[0], config.kernel_size, config.groups), TimeConvolution(dims[0], action_dim, 1)
         )
 
     def forward(self, A_k: Tensor, k: Tensor, O: Tensor) -> Tensor:  # noqa: E741
