@@ -221,8 +221,8 @@ class Windows:
     """Windows of a cache: one for each grid time at which a policy could have observed and then acted.
 
     Before an episode's start its first grid time is repeated, after its end the last; the mask says which actions
-    are real. Windows with an observation that is not valid, or without any real action, are left out. Without action
-    features (recordings to pre-train on) actions have width 0, and each counts as real.
+    are real. Windows with an observation that is not valid, without any real action, or with more actions past the
+    episode's end than `spec.pad_after` are left out. Without action features (recordings to pre-train on) actions have width 0, and each counts as real.
 
     Args:
         observations, actions: names of features of the cache.
@@ -269,6 +269,8 @@ class Windows:
 
         seen = np.logical_and.reduce([cache.valid[name] for name in observations])
         whole = seen[self._observed(slice(None))].all(1) & self._acted(slice(None))[1].any(1)
+        if spec.pad_after is not None:
+            whole &= self.rows + int(self._leads[-1]) - self.last <= spec.pad_after
         self.rows, self.first, self.last = self.rows[whole], self.first[whole], self.last[whole]
         if not len(self.rows):
             raise UserError(

@@ -43,7 +43,7 @@ def _pusht() -> Contract:
             *(stream(f"action_{stage}", (2,), "px") for stage in ("commanded", "gated", "executed")),
         ),
         features=(
-            *(feature(name) for name in ("agent_position", "block_position", "block_angle", "image")),
+            *(feature(name) for name in ("agent_position", "block_position", "block_angle", "keypoint", "image")),
             feature("action", "action_gated"),
         ),
     )  # fmt: skip
@@ -55,7 +55,8 @@ PUSHT = _pusht()
 A disc pushes a T-shaped block onto its outline. Frame `board`: a square of 512 pixels, x to the right, y down.
 
 - agent_position, block_position (2,) [px]; block_angle (1,) [rad] in [0, 2 pi).
-- keypoint (9, 2) [px]: points on the block; contacts (1,): contact points during the step. Recorded, not observed.
+- keypoint (9, 2) [px]: points on the block, which Diffusion Policy observes in place of its pose.
+- contacts (1,): contact points during the step. Recorded, not observed.
 - image (96, 96, 3): the board from above.
 - action (2,) [px]: where the disc should go.
 """

@@ -48,6 +48,8 @@ class WindowSpec:
         future: observations after the newest that come with a window in training, 0 for none.
         goal: observations that describe a goal, contiguous and reached later in the same episode, 0 for none.
         goal_within: how far after the window a goal may begin, at most; None: anywhere up to the episode's end.
+        pad_after: how many of a training window's actions may lie past its episode's end, where the last one is
+            repeated; None: all but one.
     """
 
     To: int
@@ -56,6 +58,7 @@ class WindowSpec:
     future: int = 0
     goal: int = 0
     goal_within: int | None = None
+    pad_after: int | None = None
 
     def __post_init__(self) -> None:
         if self.To < 1 or self.Tp < 1:
@@ -65,6 +68,8 @@ class WindowSpec:
                 "a window's future and goal have no negative length, and goals begin at least one step after it; "
                 f"got future={self.future}, goal={self.goal}, goal_within={self.goal_within}."
             )
+        if self.pad_after is not None and self.pad_after < 0:
+            raise UserError(f"pad_after is a number of actions, 0 or more, or None for any; got {self.pad_after}.")
 
     @property
     def first_action(self) -> int:

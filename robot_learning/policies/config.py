@@ -48,6 +48,8 @@ class PolicyConfig:
             is in the newest observation; `action ee_position action ee_orientation` for an action that is a pose. The
             observation stands for the first part of the action with its units; parts that none stands for, and all
             where there are no pairs, are absolute. `predict` returns absolute actions in any case.
+        pad_after: windows with more actions past their episode's end, which repeat its last one, are not learned from;
+            None: all are. They teach to hold still where demonstrations end; Diffusion Policy's code has Ta - 1.
     """
 
     policy: ClassVar[str]
@@ -58,11 +60,12 @@ class PolicyConfig:
     normalization: dict[str, Method] = field(default_factory=dict)
     default_method: Method = "min_max"
     relative: tuple[tuple[str, str], ...] = ()
+    pad_after: int | None = None
 
     @property
     def spec(self) -> WindowSpec:
         """The window; the first action belongs to the oldest observation, unless a policy says otherwise."""
-        return WindowSpec(self.To, self.Tp)
+        return WindowSpec(self.To, self.Tp, pad_after=self.pad_after)
 
     @property
     def learns_actions(self) -> bool:

@@ -75,7 +75,7 @@ class ActConfig(PolicyConfig):
     @property
     def spec(self) -> WindowSpec:
         """The first action belongs to the newest observation."""
-        return WindowSpec(self.To, self.Tp, action_offset=0)
+        return WindowSpec(self.To, self.Tp, action_offset=0, pad_after=self.pad_after)
 
     def __post_init__(self) -> None:
         super().__post_init__()

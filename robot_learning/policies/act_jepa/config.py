@@ -53,7 +53,7 @@ class ActJepaConfig(PolicyConfig):
     @property
     def spec(self) -> WindowSpec:
         """The first action belongs to the newest observation."""
-        return WindowSpec(self.To, self.Tp, action_offset=0, future=self.future)
+        return WindowSpec(self.To, self.Tp, action_offset=0, future=self.future, pad_after=self.pad_after)
 
     @property
     def future_images(self) -> bool:

@@ -81,7 +81,7 @@ class BesoConfig(PolicyConfig):
     @property
     def spec(self) -> WindowSpec:
         """The window: actions from the oldest observation on, and a goal after its end."""
-        return WindowSpec(self.To, self.Tp, goal=self.goal, goal_within=self.goal_within)
+        return WindowSpec(self.To, self.Tp, goal=self.goal, goal_within=self.goal_within, pad_after=self.pad_after)
 
     def __post_init__(self) -> None:
         super().__post_init__()
