@@ -78,9 +78,10 @@ def _vision(source: Source) -> dict[str, Any]:
             "network, by other weights than LeRobot's."
         )
     crop = source.option("crop_shape")
-    keypoints = source.option("spatial_softmax_num_keypoints")
-    for key in source.cameras:
-        _require_centre(crop, key, source.shapes[key])
+    keypoints = source.count("spatial_softmax_num_keypoints")
+    if isinstance(crop, list):
+        for key in source.cameras:
+            _require_centre(crop, key, source.shapes[key])
     return {
         "image_size": None,
         "crop": 1.0 if crop is None else crop,
@@ -93,10 +94,10 @@ def _vision(source: Source) -> dict[str, Any]:
     }
 
 
-def _require_centre(crop: Any, key: str, shape: tuple[int, ...]) -> None:
+def _require_centre(crop: list[Any], key: str, shape: tuple[int, ...]) -> None:
     """Raise ConfigError where half of an odd margin is rounded otherwise there (to even) than here (down)."""
-    for side, size in zip(shape[:2], crop or shape, strict=False):
-        if (side - size) % 4 == 3:
+    for side, size in zip(shape, crop, strict=False):
+        if isinstance(size, int) and (side - size) % 4 == 3:
             raise ConfigError(
                 f"config.json: crop_shape={crop} of '{key}' {shape[:2]} can't be imported, for its centre would lie "
                 f"one pixel beside LeRobot's; margins can of which no side is 3, 7, 11, ... pixels: got {side - size}."
@@ -144,8 +145,8 @@ def _condition(source: Source) -> Tensor:
     Both are the diffusion step, then each observation; LeRobot's is state, images, environment, ours has both vectors
     before the images.
     """
-    step, To = int(source.option("diffusion_step_embed_dim")), int(source.option("n_obs_steps"))
-    images = len(source.cameras) * 2 * int(source.option("spatial_softmax_num_keypoints")) if source.cameras else 0
+    step, To = source.count("diffusion_step_embed_dim"), source.count("n_obs_steps")
+    images = len(source.cameras) * 2 * source.count("spatial_softmax_num_keypoints") if source.cameras else 0
     state, environment = source.shapes[STATE][0], sum(source.shapes.get(ENVIRONMENT, ()))
     at = torch.arange(state + images + environment)
     one = torch.cat([at[:state], at[state + images :], at[state : state + images]])

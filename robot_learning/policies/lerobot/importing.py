@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from robot_learning.data.importers import plain_contract, require_rate
+from robot_learning.data.importers import plain_contract, require_rate, stream_name
 from robot_learning.data.lerobot_layout import short_name
 from robot_learning.errors import UserError, unknown_name
 from robot_learning.policies import checkpoint, registry
@@ -72,12 +72,11 @@ def import_checkpoint(source: str | Path, output: str | Path, rate_hz: float, ro
         raise unknown_name("type of LeRobot policy", kind, FORMS)
     form, theirs = FORMS[kind], read(folder)
     config = registry.parse_config(form.policy, form.configure(theirs))
-    shorts = {key: short_name(key) for key in theirs.shapes}
-    kinds = {shorts[k]: (shape, "uint8" if k in theirs.cameras else "float32") for k, shape in theirs.shapes.items()}
-    if len(kinds) < len(shorts):
-        raise UserError(f"config.json: two features would get the same name; rename one: {', '.join(shorts)}.")
-    contract, streams = plain_contract("lerobot", robot or folder.name, require_rate(rate_hz, str(folder)), kinds)
-    names = {key: key if key == ACTION else streams[short] for key, short in shorts.items()}
+    names = {key: key if key == ACTION else stream_name(short_name(key)) for key in theirs.shapes}
+    if len(set(names.values())) < len(names):
+        raise UserError(f"config.json: two features would get the same name; rename one: {', '.join(names)}.")
+    kinds = {names[k]: (shape, "uint8" if k in theirs.cameras else "float32") for k, shape in theirs.shapes.items()}
+    contract, _ = plain_contract("lerobot", robot or folder.name, require_rate(rate_hz, str(folder)), kinds)
     affine = {names[key]: theirs.affine(key) for key in names if key not in theirs.cameras}
     methods, scale, offset = ({name: entry[i] for name, entry in affine.items()} for i in range(3))
     normalizer = Normalizer(methods, scale, offset)  # type: ignore[arg-type]

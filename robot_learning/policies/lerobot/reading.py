@@ -69,6 +69,12 @@ class Source:
             raise ConfigError(f"config.json of a LeRobot {self.config['type']} policy should have {key!r}.")
         return self.config[key]
 
+    def count(self, key: str) -> int:
+        """An option that is a whole number; ConfigError where it is something else."""
+        if not isinstance(value := self.option(key), int):
+            raise ConfigError(f"config.json: {key}={value!r} can't be imported; a whole number can.")
+        return value
+
     def require(self, key: str, allowed: Iterable[Any], why: str) -> None:
         """Raise ConfigError where an option has none of the `allowed` values."""
         values = tuple(allowed)
@@ -96,8 +102,9 @@ class Source:
     def _divisor(self, key: str, centre: Tensor, spread: Tensor, divisor: Tensor) -> Tensor:
         """`divisor`, but where the data is constant: LeRobot then divides by 1e-8.
 
-        Such an action is made to be its constant likewise. Such an observation is centred and not scaled, as in
-        `Normalizer`: the same for the value that was seen, while a deviation of 1e-6 does not become 100.
+        Such an action is made to be its constant likewise (MIN_MAX: of this the CVAE, in training, may see 0 instead of
+        -1). Such an observation is centred and not scaled, as in `Normalizer`: the same for the value that was seen,
+        while a deviation of 1e-6 does not become 100.
         """
         constant = spread <= (torch.finfo(torch.float32).eps * centre.abs()).clamp(min=self.eps)
         return torch.where(constant, NEARLY_ZERO if key == ACTION else 1.0, divisor)
@@ -129,16 +136,7 @@ def read(folder: Path) -> Source:
     """
     config = read_config(folder)
     shapes, unread = _features(config)
-    normalizer: dict[str, Any] = {}
-    for name in (BEFORE, AFTER):
-        for step in _json(folder / name).get("steps", []):
-            kind = step.get("registry_name") or step.get("class")
-            if kind not in STEPS:
-                raise ConfigError(f"{name}: the step '{kind}' can't be imported; {', '.join(STEPS)} can.")
-            normalizer = step if kind == NORMALIZER else normalizer
-    if not normalizer:
-        raise UserError(f"{folder / BEFORE} has no {NORMALIZER}.")
-    options = normalizer.get("config", {})
+    state, options = _normalizer(folder)
     if chosen := options.get("normalize_observation_keys"):
         raise ConfigError(f"{BEFORE}: normalize_observation_keys={chosen!r} can't be imported; all keys can.")
     return Source(
@@ -147,8 +145,8 @@ def read(folder: Path) -> Source:
         shapes=shapes,
         unread=unread,
         modes=options.get("norm_map", config.get("normalization_mapping", {})),
-        statistics=_tensors(folder / str(normalizer.get("state_file"))),
-        eps=float(options.get("eps", 1e-8)),
+        statistics=_tensors(folder / state),
+        eps=options.get("eps", 1e-8),
         weights=_tensors(folder / WEIGHTS),
     )
 
@@ -198,6 +196,24 @@ def _features(config: Mapping[str, Any]) -> tuple[dict[str, tuple[int, ...]], tu
             raise ConfigError(f"{CONFIG} has no feature '{key}'; policies without it can't be imported.")
     order = {key: vectors[key] for key in (STATE, ENVIRONMENT) if key in vectors}
     return order | images | {ACTION: vectors[ACTION]}, tuple(unread)
+
+
+def _normalizer(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Name of the file of its statistics, and its options; ConfigError where a checkpoint processes more than that."""
+    found = None
+    for name in (BEFORE, AFTER):
+        try:
+            for step in _json(folder / name)["steps"]:
+                kind = step.get("registry_name") or step.get("class")
+                if kind not in STEPS:
+                    raise ConfigError(f"{name}: the step '{kind}' can't be imported; {', '.join(STEPS)} can.")
+                if kind == NORMALIZER:
+                    found = str(step["state_file"]), dict(step["config"])
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise UserError(f"{folder / name} does not list the steps of a LeRobot pipeline; copy it again.") from None
+    if found is None:
+        raise UserError(f"{folder / BEFORE} has no {NORMALIZER}.")
+    return found
 
 
 def _json(path: Path) -> dict[str, Any]:

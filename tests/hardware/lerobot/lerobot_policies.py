@@ -54,7 +54,7 @@ def perturb(policy, generator):
     """No weight stays 0 or 1, no statistic of a batch norm what it begins with."""
     with torch.no_grad():
         for parameter in policy.parameters():
-            scale = 0.1 if parameter.ndim == 1 else 0.01
+            scale = {1: 0.2, 2: parameter.std()}.get(parameter.ndim, 0.3 * parameter.std())
             parameter += scale * torch.randn(parameter.shape, generator=generator)
         for name, buffer in policy.named_buffers():
             kind = name.rsplit(".", 1)[-1]
@@ -115,7 +115,8 @@ def main(folder, out, options):
     values, given = {}, {}
     for key in config.input_features:
         if key in pictures:
-            values[key] = rng.integers(0, 256, (*lead, *IMAGE, 3), dtype=np.uint8)
+            coarse = rng.integers(0, 256, (*lead, 5, 6, 3), dtype=np.uint8)  # patches, for noise looks alike everywhere
+            values[key] = coarse.repeat(IMAGE[0] // 5, axis=-3).repeat(IMAGE[1] // 6, axis=-2)
             given[key] = torch.from_numpy(values[key]).movedim(-1, -3) / 255
         else:
             low, high = stats[key]["min"], stats[key]["max"]
