@@ -65,13 +65,11 @@ def perturb(policy, generator):
 
 
 def diffusion_chunk(policy, batch):
-    noise = torch.randn(
-        B, policy.config.horizon, VECTORS["action"][1], generator=torch.Generator().manual_seed(7)
-    )  # fmt: skip
     if policy.config.image_features:
         batch = batch | {"observation.images": torch.stack([batch[k] for k in policy.config.image_features], dim=-4)}
     condition = policy.diffusion._prepare_global_conditioning(batch)
-    return policy.diffusion.conditional_sample(B, global_cond=condition, noise=noise)
+    generator = torch.Generator().manual_seed(7)
+    return policy.diffusion.conditional_sample(B, global_cond=condition, generator=generator)
 
 
 def act_style(policy, batch, actions, padded):

@@ -39,6 +39,7 @@ def observed(told, time):
         {},
         {"use_film_scale_modulation": False, "prediction_type": "sample", "horizon": 8, "n_action_steps": 4},
         {"normalization": STANDARD, "clip_sample": False},
+        {"noise_scheduler_type": "DDPM", "num_train_timesteps": 10, "num_inference_steps": None},
         {**TWO, "environment": False, "crop_shape": [65, 76]},
         {
             **TWO,
