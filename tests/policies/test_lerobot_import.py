@@ -39,7 +39,7 @@ MODES = {"STATE": "MIN_MAX", "ACTION": "MIN_MAX", "VISUAL": "MEAN_STD"}
 
 @pytest.fixture
 def theirs(tmp_path):
-    """Write a checkpoint that lacks nothing but its weights; changes are by the part that they are of."""
+    """Write a checkpoint of which only the weights are not right; changes are by the part that they are of."""
 
     def write(config, inputs=(), step=(), statistics=(), more=()):
         folder = tmp_path / config["type"]
@@ -54,7 +54,8 @@ def theirs(tmp_path):
         (folder / "policy_postprocessor.json").write_text(json.dumps({"steps": []}))
         values = {key: torch.tensor(v) for key, v in (STATISTICS | dict(statistics)).items() if v is not None}
         safetensors.torch.save_file(values, folder / "step.safetensors")
-        safetensors.torch.save_file({"nothing": torch.zeros(1)}, folder / "model.safetensors")
+        misfit = {"diffusion.unet.mid_modules.0.cond_encoder.1.weight": torch.zeros(2, 3)}
+        safetensors.torch.save_file(misfit, folder / "model.safetensors")
         return folder
 
     return write

@@ -84,7 +84,7 @@ def import_checkpoint(source: str | Path, output: str | Path, rate_hz: float, ro
     policy = registry.make(config, contract, View(observations, (ACTION,), config.spec), normalizer)
     try:
         policy.load_state_dict(form.weights(theirs, names))
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         raise UserError(f"{folder}: the weights don't fit config.json: {' '.join(str(error).split())[:300]}") from None
     record = {"imported_from": "lerobot", "config": dict(theirs.config)}
     path = checkpoint.save(output, policy.eval(), snapshot="", training=record)
