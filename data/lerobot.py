@@ -18,11 +18,11 @@ from robot_learning.data.lerobot_layout import (
     read_json,
     read_table,
     require_pyarrow,
+    short_name,
 )
 from robot_learning.data.lerobot_video import read_video
 from robot_learning.errors import UserError
 
-PREFIXES = ("observation.images.", "observation.")  # what keys lose on their way to being a stream's name
 UNEVEN = 0.01  # timestamps that are off by more than this part of a step are worth a remark
 
 
@@ -44,7 +44,7 @@ class LeRobotSource:
             raise UserError(f"{path} has no episodes (meta/episodes).")
         if "action" not in self._features:
             raise UserError(f"{path} has no feature 'action'; it has {', '.join(sorted(self._features))}.")
-        self._names = {key: _short(key) for key in self._features}
+        self._names = {key: short_name(key) for key in self._features}
         if len(set(self._names.values())) < len(self._names):
             raise UserError(f"{path}: two features would get the same name; rename one: {', '.join(self._names)}.")
         kinds = {self._names[key]: (shape, dtype) for key, (_, shape, dtype) in self._features.items()}
@@ -149,9 +149,3 @@ class LeRobotSource:
                 f"episode {episode}: timestamps are up to {1e3 * off:.1f} ms off the even rate of {rate:g} Hz, "
                 "which is kept instead."
             )
-
-
-def _short(key: str) -> str:
-    for prefix in PREFIXES:
-        key = key.removeprefix(prefix)
-    return key

@@ -30,6 +30,7 @@ INFO = "meta/info.json"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATA, EPISODES, VIDEOS = f"data/{FILE}.parquet", f"meta/episodes/{FILE}.parquet", f"videos/{{video_key}}/{FILE}.mp4"
 BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")  # columns that every dataset has
+PREFIXES = ("observation.images.", "observation.")  # what keys lose on their way to being a stream's name
 
 
 def require_pyarrow() -> Any:
@@ -40,6 +41,13 @@ def require_pyarrow() -> Any:
         raise UserError(
             "LeRobot's datasets need pyarrow; install it with: pip install 'robot_learning[convert]'."
         ) from None
+
+
+def short_name(key: str) -> str:
+    """LeRobot's key of a feature without the prefixes that all have: `observation.images.top` to `top`."""
+    for prefix in PREFIXES:
+        key = key.removeprefix(prefix)
+    return key
 
 
 def is_dataset(path: Path) -> bool:

@@ -9,6 +9,7 @@ from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError
 
 Method = Literal["min_max", "z_score", "quantile", "identity"]
+Norm = Literal["group", "frozen_batch"]
 
 
 @dataclass(frozen=True)
@@ -17,21 +18,37 @@ class VisionConfig:
 
     Attributes:
         image_size: (H, W) [px] that images are resized to; None keeps the recorded size.
-        crop: side of the random crop (training) or centre crop (use), as a fraction of the image's side.
+        crop: size of the random crop (training) or centre crop (use): a fraction of the image's sides, or (H, W) [px].
         backbone: a timm model with a feature map and BatchNorm, such as `resnet18`.
+        norm: of the backbone: `group`, or `frozen_batch`, whose statistics are those of trained weights that are
+            brought along.
+        pixels: `range`: colours to [-1, 1]; `statistics`: less the mean over the standard deviation of each colour,
+            which are kept with the weights: ImageNet's, where an imported policy brings no others.
         keypoints: spatial softmax keypoints.
         feature_dim: output values per camera and frame.
+        activation: what these go through: nothing (`none`), or `relu`.
     """
 
     image_size: tuple[int, int] | None = (84, 84)
-    crop: float = 0.9
+    crop: float | tuple[int, int] = 0.9
     backbone: str = "resnet18"
+    norm: Norm = "group"
+    pixels: Literal["range", "statistics"] = "range"
     keypoints: int = 32
     feature_dim: int = 64
+    activation: Literal["none", "relu"] = "none"
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop <= 1:
-            raise ConfigError(f"vision.crop is a fraction of the image's side in (0, 1]; got {self.crop}.")
+        require_crop(self.crop)
+
+
+def require_crop(crop: float | tuple[int, int]) -> None:
+    """Raise ConfigError for a crop that is neither a fraction nor a size in pixels."""
+    if isinstance(crop, tuple):
+        if min(crop) < 1:
+            raise ConfigError(f"vision.crop as height and width [px] is at least 1 each; got {crop}.")
+    elif not 0 < crop <= 1:
+        raise ConfigError(f"vision.crop is a fraction of the image's side in (0, 1]; got {crop}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,20 @@ sec. 5.2), random crops.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
-from robot_learning.policies import noise
+from robot_learning.policies.backbone import (
+    centre_crop,
+    crop_size,
+    make_backbone,
+    map_shape,
+    random_crop,
+    register_statistics,
+)
 from robot_learning.policies.config import VisionConfig
 from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
@@ -40,41 +45,17 @@ class SpatialSoftmax(nn.Module):
         return torch.stack(position, dim=-1).flatten(-2)
 
 
-def random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, To, H, W, C) to (B, To, *size, C), each frame at a place of its own."""
-    B, To, height, width, _ = images.shape
-    h, w = size
-    device = images.device
-    top = noise.integers(height - h + 1, (B, To, 1), device) + torch.arange(h, device=device)
-    left = noise.integers(width - w + 1, (B, To, 1), device) + torch.arange(w, device=device)
-    b, t = torch.arange(B, device=device)[:, None], torch.arange(To, device=device)
-    return images[b[..., None, None], t[:, None, None], top[..., :, None], left[..., None, :]]
-
-
-def centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(..., H, W, C) to (..., *size, C)."""
-    (height, width), (h, w) = images.shape[-3:-1], size
-    top, left = (height - h) // 2, (width - w) // 2
-    return images[..., top : top + h, left : left + w, :]
-
-
 class ImageEncoder(nn.Module):
     """Backbone, spatial softmax and a linear layer, for one camera."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, image_size: tuple[int, int], vision: VisionConfig) -> None:
         super().__init__()
-        self.crop_size = (round(image_size[0] * vision.crop), round(image_size[1] * vision.crop))
-        known = timm.list_models()
-        if vision.backbone not in known:
-            raise unknown_name("timm backbone", vision.backbone, known)
-        self.backbone = timm.create_model(
-            vision.backbone, pretrained=False, num_classes=0, global_pool="", norm_layer=_group_norm
-        )
-        # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
-        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        channels: Any = self.backbone.num_features
-        with torch.no_grad():
-            height, width = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape[-2:]
+        self.crop_size = crop_size(image_size, vision.crop)
+        self.backbone = make_backbone(vision.backbone, vision.norm)
+        channels, height, width = map_shape(self.backbone, self.crop_size)
         if min(height, width) < 2:
             raise ConfigError(
                 f"{vision.backbone} makes a {height}x{width} feature map of a {self.crop_size[0]}x{self.crop_size[1]} "
@@ -82,18 +63,19 @@ class ImageEncoder(nn.Module):
             )
         self.pool = SpatialSoftmax(channels, vision.keypoints)
         self.project = nn.Linear(2 * vision.keypoints, vision.feature_dim)
+        self.activation = nn.ReLU() if vision.activation == "relu" else nn.Identity()
+        self.standardise = vision.pixels == "statistics"
+        if self.standardise:
+            register_statistics(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, To, H, W, 3) uint8 to (B, To, feature_dim); crops at random in training mode, else the centre."""
         lead = images.shape[:2]
         x = random_crop(images, self.crop_size) if self.training else centre_crop(images, self.crop_size)
-        x = x.flatten(0, 1).permute(0, 3, 1, 2).to(self.project.weight.dtype) / 127.5 - 1.0
+        x = x.flatten(0, 1).permute(0, 3, 1, 2).to(self.project.weight.dtype)
+        x = (x / 255.0 - self.mean) / self.std if self.standardise else x / 127.5 - 1.0
         x = self.backbone(x.contiguous(memory_format=torch.channels_last))
-        return self.project(self.pool(x)).unflatten(0, lead)
-
-
-def _group_norm(channels: int, **where: Any) -> nn.GroupNorm:
-    return nn.GroupNorm(channels // 16, channels, **where)
+        return self.activation(self.project(self.pool(x))).unflatten(0, lead)
 
 
 def image_shape(contract: Contract, name: str) -> tuple[int, int]:

@@ -1,14 +1,14 @@
 """ACT against its paper: loss and positions by independent arithmetic, what reaches what, what is decided by what."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from toy_policies import arm_contract, batch, make_policy
 
 from robot_learning.errors import ConfigError, UserError
-from robot_learning.policies import checkpoint
+from robot_learning.policies import checkpoint, registry
 from robot_learning.policies.act.config import ActConfig, MapConfig
 from robot_learning.policies.act.cvae import kl_divergence
 from robot_learning.policies.act.observe import FeatureMap
@@ -233,3 +233,23 @@ def test_training_crops_each_image_at_a_place_of_its_own_and_use_takes_the_centr
     assert len(corners[0]) > 1
     assert len(corners[1]) == 1
     assert next(iter(corners[1])) == pytest.approx((16, 20), abs=1e-3)
+
+
+def test_each_vector_may_have_a_token_of_its_own():
+    policy = make_policy(replace(ACT, vector_tokens="each"), SEEN).eval()
+    one = batch(policy.contract, policy.view, 2)["observation"]
+    tokens = policy.observe(one)
+    together = make_policy(ACT, SEEN)
+    assert tokens.shape[1] == together.observe(one).shape[1] + 1
+    for place, name in enumerate(("joints", "yaw")):
+        changed = (policy.observe(one | {name: one[name] + 1}) != tokens).any(-1)
+        assert changed.nonzero()[:, 1].unique().tolist() == [place]
+    assert policy.decode.first_positions.shape == (3, 32)
+    assert policy.predict(one).shape == (2, 8, 10)
+    assert policy.representations(one)["context"].shape == together.representations(one)["context"].shape
+
+
+def test_a_configuration_from_before_there_was_a_choice_of_tokens_is_read():
+    content = asdict(ACT)
+    del content["vector_tokens"]
+    assert registry.parse_config("act", content) == ACT

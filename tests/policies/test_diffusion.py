@@ -1,10 +1,12 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from toy_policies import TRANSFORMER, UNET, VISION, arm_contract, batch, make_policy
 
 from robot_learning.errors import ConfigError, UnknownName
+from robot_learning.policies import registry
 from robot_learning.policies.diffusion.config import DiffusionUNetConfig
 from robot_learning.policies.encoders import ImageEncoder
 
@@ -147,6 +149,39 @@ def test_images_of_another_size_are_refused():
 def test_images_too_small_for_a_feature_map_are_refused():
     with pytest.raises(ConfigError, match="1x1 feature map of a 24x24 crop"):
         ImageEncoder((32, 32), VISION)
+
+
+def test_an_image_encoder_may_crop_by_pixels_standardise_colours_and_cut_off_below_zero():
+    vision = replace(VISION, crop=(41, 62), pixels="statistics", norm="frozen_batch", activation="relu")
+    encoder = ImageEncoder((64, 80), vision).eval()
+    encoder.mean.copy_(torch.tensor([0.1, 0.2, 0.3])[:, None, None])
+    encoder.std.copy_(torch.tensor([0.5, 0.25, 0.2])[:, None, None])
+    seen = []
+    encoder.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    image = torch.zeros(1, 1, 64, 80, 3, dtype=torch.uint8)
+    image[:, :, 11:52, 9:71] = torch.tensor([255, 51, 102], dtype=torch.uint8)
+    with torch.no_grad():
+        values = encoder(image)
+        encoder.project.bias -= 100
+        assert not encoder(image).any()
+    expected = torch.tensor([1.8, 0.0, 0.5])[:, None, None].expand(1, 3, 41, 62)
+    torch.testing.assert_close(seen[0], expected)
+    assert (values >= 0).all()
+    assert values.any()
+    assert "FrozenBatchNorm2d" in {type(m).__name__ for m in encoder.modules()}
+    with pytest.raises(ConfigError, match=r"at most the image's size \(64, 60\)"):
+        ImageEncoder((64, 60), vision)
+    with pytest.raises(ConfigError, match=r"at least 1 each; got \(0, 5\)"):
+        replace(VISION, crop=(0, 5))
+
+
+def test_a_configuration_from_before_there_were_these_choices_is_read_and_sizes_survive_json():
+    content = asdict(UNET)
+    for name in ("norm", "pixels", "activation"):
+        del content["vision"][name]
+    assert registry.parse_config("diffusion_unet", content) == UNET
+    exact = replace(UNET, vision=replace(VISION, crop=(41, 62)))
+    assert registry.parse_config("diffusion_unet", json.loads(json.dumps(asdict(exact)))) == exact
 
 
 def test_a_missing_observation_is_named():

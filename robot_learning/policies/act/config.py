@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError
-from robot_learning.policies.config import Method, PolicyConfig
+from robot_learning.policies.config import Method, Norm, PolicyConfig, require_crop
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,10 @@ class MapConfig:
     image_size: tuple[int, int] | None = None
     crop: float = 1.0
     backbone: str = "resnet18"
-    norm: Literal["group", "frozen_batch"] = "group"
+    norm: Norm = "group"
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop <= 1:
-            raise ConfigError(f"vision.crop is a fraction of the image's side in (0, 1]; got {self.crop}.")
+        require_crop(self.crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +49,8 @@ class ActConfig(PolicyConfig):
         kl_weight: beta of the loss.
         l1_over: divide the L1 loss by its `real` actions, or by `all`, the padded included, as the original does: then
             windows at an episode's end count for less.
+        vector_tokens: `one` token for all vectors that are observed side by side, as published, or one for `each`, as
+            LeRobot has them.
         vision: the backbone.
     """
 
@@ -70,6 +71,7 @@ class ActConfig(PolicyConfig):
     cvae: bool = True
     kl_weight: float = 10.0
     l1_over: Literal["real", "all"] = "real"
+    vector_tokens: Literal["one", "each"] = "one"
     vision: MapConfig = field(default_factory=MapConfig)
 
     @property

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import timm
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
-from robot_learning.policies.act.config import MapConfig
+from robot_learning.policies.act.config import ActConfig, MapConfig
 from robot_learning.policies.act.positions import map_positions
-from robot_learning.policies.encoders import centre_crop, image_shape, random_crop
+from robot_learning.policies.backbone import (
+    centre_crop,
+    crop_size,
+    make_backbone,
+    map_shape,
+    random_crop,
+    register_statistics,
+)
+from robot_learning.policies.encoders import image_shape
 from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.view import View
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FeatureMap(nn.Module):
@@ -35,23 +38,12 @@ class FeatureMap(nn.Module):
     def __init__(self, image_size: tuple[int, int], dim: int, vision: MapConfig) -> None:
         super().__init__()
         self.image_size = image_size
-        self.crop_size = (round(image_size[0] * vision.crop), round(image_size[1] * vision.crop))
-        known = timm.list_models()
-        if vision.backbone not in known:
-            raise unknown_name("timm backbone", vision.backbone, known)
-        more: dict[str, Any] = {"norm_layer": _group_norm}
-        if vision.norm == "frozen_batch":  # zeros in a frozen norm would shut its residual branch for good
-            more = {"norm_layer": _frozen_batch_norm, "zero_init_last": False}
-        self.backbone = timm.create_model(vision.backbone, pretrained=False, num_classes=0, global_pool="", **more)
-        with torch.no_grad():
-            _, channels, *size = self.backbone(torch.zeros(1, 3, *self.crop_size)).shape
-        # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
-        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.size = (size[0], size[1])
+        self.crop_size = crop_size(image_size, vision.crop)
+        self.backbone = make_backbone(vision.backbone, vision.norm)
+        channels, height, width = map_shape(self.backbone, self.crop_size)
+        self.size = (height, width)
         self.project = nn.Conv2d(channels, dim, kernel_size=1)
-        # In the weights, for an imported policy may bring others.
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None])
+        register_statistics(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 to (N, h * w, dim); crops at random in training mode, else the centre."""
@@ -61,14 +53,6 @@ class FeatureMap(nn.Module):
         x = (images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255.0 - self.mean) / self.std
         x = self.project(self.backbone(x.contiguous(memory_format=torch.channels_last)))
         return x.flatten(2).transpose(1, 2)
-
-
-def _group_norm(channels: int, **where: Any) -> nn.GroupNorm:
-    return nn.GroupNorm(channels // 16, channels, **where)
-
-
-def _frozen_batch_norm(channels: int, **where: Any) -> FrozenBatchNorm2d:
-    return FrozenBatchNorm2d(channels).to(**where)
 
 
 class Cameras(nn.Module):
@@ -102,17 +86,36 @@ class Cameras(nn.Module):
         return tokens
 
 
-class ObservationTokens(nn.Module):
-    """The newest observation as 1 + M tokens, the state's first."""
+class EachVector(nn.ModuleList):
+    """Vectors side by side to one token for each."""
 
-    def __init__(self, contract: Contract, view: View, normalizer: Normalizer, dim: int, vision: MapConfig) -> None:
+    def __init__(self, sizes: Sequence[int], dim: int) -> None:
+        super().__init__(nn.Linear(size, dim) for size in sizes)
+        self.sizes = list(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, sum of sizes) to (B, V, dim)."""
+        return torch.cat([token(part) for token, part in zip(self, x.split(self.sizes, dim=-1), strict=True)], dim=1)
+
+
+class ObservationTokens(nn.Module):
+    """The newest observation as V + M tokens, those of the vectors first.
+
+    Attributes:
+        vectors: V; see `ActConfig.vector_tokens`.
+    """
+
+    def __init__(self, contract: Contract, view: View, normalizer: Normalizer, config: ActConfig) -> None:
         super().__init__()
         self.vector = state_vector(contract, view, normalizer)
-        self.state = nn.Linear(self.vector.dim, dim)
-        self.cameras = Cameras(contract, view, dim, vision)
+        sizes = [encoding.dim for encoding in self.vector.encodings.values()]
+        each = config.vector_tokens == "each"
+        self.state = EachVector(sizes, config.dim) if each else nn.Linear(self.vector.dim, config.dim)
+        self.vectors = len(sizes) if each else 1
+        self.cameras = Cameras(contract, view, config.dim, config.vision)
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
-        """Feature name to (B, 1, *shape) raw, to (B, 1 + M, dim)."""
+        """Feature name to (B, 1, *shape) raw, to (B, V + M, dim)."""
         require_features(observation, (*self.vector.names, *self.cameras.names))
         images = self.cameras({n: observation[n][:, -1] for n in self.cameras.names})
         return torch.cat([self.state(self.vector(observation)), *images], dim=1)

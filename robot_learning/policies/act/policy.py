@@ -27,17 +27,18 @@ class ActTransformer(nn.Module):
     """pi_theta(a_{t:t+k} | o_t, z): an encoder over style, state and images, a decoder over the chunk (Fig. 4, right).
 
     Args:
+        vectors: V, the tokens of the state; 1 as published.
         image_positions: (M, dim) of the image tokens.
         action_dim: values per action, D.
     """
 
     image_positions: Tensor
 
-    def __init__(self, image_positions: Tensor, action_dim: int, config: ActConfig) -> None:
+    def __init__(self, vectors: int, image_positions: Tensor, action_dim: int, config: ActConfig) -> None:
         super().__init__()
         dim, sizes = config.dim, (config.dim, config.heads, config.ffn_dim, config.dropout)
         self.style = nn.Linear(config.style_dim, dim)
-        self.first_positions = nn.Parameter(torch.randn(2, dim))  # of style and state
+        self.first_positions = nn.Parameter(torch.randn(1 + vectors, dim))  # of style and state
         self.register_buffer("image_positions", image_positions, persistent=False)
         self.encoder = nn.ModuleList([EncoderLayer(*sizes) for _ in range(config.encoder_layers)])
         self.queries = nn.Parameter(torch.randn(config.Tp, dim))
@@ -49,7 +50,7 @@ class ActTransformer(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def encode(self, z: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, style_dim) and (B, 1 + M, dim) to the memory (B, 2 + M, dim) and its positions."""
+        """(B, style_dim) and (B, V + M, dim) to the memory (B, 1 + V + M, dim) and its positions."""
         positions = torch.cat([self.first_positions, self.image_positions])
         memory = torch.cat([self.style(z)[:, None], tokens], dim=1)
         for layer in self.encoder:
@@ -57,7 +58,7 @@ class ActTransformer(nn.Module):
         return memory, positions
 
     def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
-        """(B, style_dim) and (B, 1 + M, dim) to (B, Tp, D)."""
+        """(B, style_dim) and (B, V + M, dim) to (B, Tp, D)."""
         memory, positions = self.encode(z, tokens)
         x = torch.zeros_like(self.queries).expand(len(z), -1, -1)
         for layer in self.decoder:
@@ -72,10 +73,10 @@ class ActPolicy(Policy):
 
     def __init__(self, config: ActConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
-        self.observe = ObservationTokens(contract, view, normalizer, config.dim, config.vision)
+        self.observe = ObservationTokens(contract, view, normalizer, config)
         self.act = ActionVector(contract, view, normalizer, config.relative)
         self.style = StyleEncoder(self.observe.vector.dim, self.act.dim, config) if config.cvae else None
-        self.decode = ActTransformer(self.observe.cameras.positions, self.act.dim, config)
+        self.decode = ActTransformer(self.observe.vectors, self.observe.cameras.positions, self.act.dim, config)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """L1(a, a^) + beta KL(q(z | a, o) || N(0, I)) (Algorithm 1); padded actions are left out of both."""
@@ -118,7 +119,8 @@ class ActPolicy(Policy):
         """What a probe reads: `context`, the encoded state and the mean of the encoded images, (B, 1, 2 * dim)."""
         tokens = self.observe(observation)
         memory, _ = self.decode.encode(self._no_style(len(tokens)), tokens)
-        return {"context": pooled(memory[:, 1], memory[:, 2:])}
+        first_image = 1 + self.observe.vectors
+        return {"context": pooled(memory[:, 1:first_image].mean(1), memory[:, first_image:])}
 
     def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
         """Transformers and image encoders apart."""

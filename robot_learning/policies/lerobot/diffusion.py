@@ -1,31 +1,25 @@
-"""LeRobot's Diffusion Policy from state (as of LeRobot 0.4.4) on our own network: the same numbers by other names."""
+"""LeRobot's Diffusion Policy on our own network: the same numbers by other names."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from robot_learning.contract import Contract, Feature, StreamSpec
-from robot_learning.errors import ConfigError, UserError
-from robot_learning.policies import checkpoint, registry
-from robot_learning.policies.config import Method
-from robot_learning.policies.diffusion.config import DiffusionUNetConfig
-from robot_learning.policies.normalizer import Normalizer
-from robot_learning.policies.view import View
+from robot_learning.errors import ConfigError
+from robot_learning.policies.lerobot.reading import ACTION, ENVIRONMENT, RESNETS, STATE, Source, renamed
 
-FEATURES = {"observation.state": "state", "observation.environment_state": "environment_state", "action": "action"}
-EPS = 1e-8  # what LeRobot divides by where a dimension is constant
 # What our network does; LeRobot's has a choice.
-FIXED = {"type": "diffusion", "beta_schedule": "squaredcos_cap_v2", "n_groups": 8, "clip_sample_range": 1.0}
-RENAMED = [
+FIXED = {
+    "beta_schedule": (("squaredcos_cap_v2",), "it is our noise schedule"),
+    "n_groups": ((8,), "LeRobot's last block has 8 groups in any case"),
+    "clip_sample_range": ((1.0,), "our actions lie in [-1, 1]"),
+    "noise_scheduler_type": (("DDPM", "DDIM"), "these are LeRobot's"),
+}
+DENOISER = [
+    (r"\._orig_mod\.", "."),  # of torch.compile
     (r"^diffusion\.unet\.", ""),
     (r"^diffusion_step_encoder\.", "step."),
     (r"^down_modules\.(\d+)\.2\.", r"shrink.\1."),
@@ -39,160 +33,121 @@ RENAMED = [
     (r"\.cond_encoder\.1\.", ".film."),
     (r"\.residual_conv\.", ".shortcut."),
 ]
+CAMERA = [
+    (r"^backbone\.0\.", "backbone.conv1."),
+    (r"^backbone\.1\.", "backbone.bn1."),
+    *((rf"^backbone\.{layer + 3}\.", f"backbone.layer{layer}.") for layer in (1, 2, 3, 4)),
+    (r"^pool\.nets\.weight$", "pool.to_keypoints.weight"),
+    (r"^out\.", "project."),
+]
+# Coordinates that our network computes, a bias that a softmax undoes, a count that nothing reads.
+UNUSED = ("pool.pos_grid", "pool.nets.bias", "num_batches_tracked")
 
 
-def import_diffusion(source: str | Path, output: str | Path, rate_hz: float, robot: str = "") -> Path:
-    """Write a LeRobot Diffusion Policy checkpoint (a folder) as one of ours, and return where it is.
-
-    Its features become plain vectors of the unit "1": a LeRobot checkpoint says neither units nor rate.
-
-    Args:
-        output: must not exist yet.
-        rate_hz: of the dataset that it was trained on, in steps per second.
-        robot: the kind of robot; a rig that serves the policy must have the same.
-
-    Raises:
-        UserError: something is missing or damaged, or `output` exists.
-        ConfigError: an option that our network does not have, by its key.
-    """
-    source = Path(source)
-    content = _json(source / "config.json")
-    kinds = _features(content)
-    config = _config(content)
-    weights = _tensors(source / "model.safetensors")
-    methods: dict[str, Method] = {}
-    scale, offset = {}, {}
-    for key, (kind, _) in kinds.items():
-        name = FEATURES[key]
-        mode = content["normalization_mapping"].get(kind, "IDENTITY")
-        methods[name], scale[name], offset[name] = _affine(mode, key, _statistics(source))
-    bounded = methods["action"] == "min_max"
-    if bool(content["clip_sample"]) != bounded:
+def configure(source: Source) -> dict[str, Any]:
+    """The configuration of our policy `diffusion_unet`, in the JSON form; ConfigError for an option it lacks."""
+    for key, (allowed, why) in FIXED.items():
+        source.require(key, allowed, why)
+    method, _, _ = source.affine(ACTION)
+    if bool(source.option("clip_sample")) != (method == "min_max"):
         raise ConfigError(
-            f"clip_sample={content['clip_sample']} with ACTION normalised {methods['action']} can't be imported; "
+            f"clip_sample={source.option('clip_sample')} with ACTION normalised {method} can't be imported; "
             "ours clips samples where actions are normalised MIN_MAX, and only there."
         )
-    observations = tuple(FEATURES[key] for key in kinds if key != "action")
-    contract = _contract({FEATURES[k]: shape for k, (_, shape) in kinds.items()}, rate_hz, robot or source.name)
-    policy = registry.make(
-        config, contract, View(observations, ("action",), config.spec), Normalizer(methods, scale, offset)
-    )
-    renamed = _renamed(weights, bool(content["use_film_scale_modulation"]))
-    try:
-        policy.load_state_dict(renamed)
-    except RuntimeError as error:
-        raise UserError(f"{source}: the weights don't fit config.json: {' '.join(str(error).split())[:300]}") from None
-    return checkpoint.save(output, policy.eval(), snapshot="", training={"imported_from": "lerobot", "config": content})
+    K, steps = source.option("num_train_timesteps"), source.option("num_inference_steps")
+    return {
+        "To": source.option("n_obs_steps"),
+        "Tp": source.option("horizon"),
+        "Ta": source.option("n_action_steps"),
+        "dims": source.option("down_dims"),
+        "step_dim": source.option("diffusion_step_embed_dim"),
+        "kernel_size": source.option("kernel_size"),
+        "K": K,
+        "prediction": source.option("prediction_type"),
+        "sampler": str(source.option("noise_scheduler_type")).lower(),
+        "inference_steps": K if steps is None else steps,
+        "vision": _vision(source) if source.cameras else {},
+    }
 
 
-def _config(content: Mapping[str, Any]) -> DiffusionUNetConfig:
-    try:
-        for key, value in FIXED.items():
-            if content[key] != value:
-                raise ConfigError(f"config.json: {key}={content[key]!r} can't be imported; only {value!r} can.")
-        steps = content["num_inference_steps"]
-        sampler = content["noise_scheduler_type"].lower()
-        return DiffusionUNetConfig(
-            To=content["n_obs_steps"],
-            Tp=content["horizon"],
-            Ta=content["n_action_steps"],
-            dims=tuple(content["down_dims"]),
-            step_dim=content["diffusion_step_embed_dim"],
-            kernel_size=content["kernel_size"],
-            K=content["num_train_timesteps"],
-            prediction=content["prediction_type"],
-            sampler=sampler,
-            inference_steps=content["num_train_timesteps"] if steps is None else steps,
+def _vision(source: Source) -> dict[str, Any]:
+    source.require("vision_backbone", RESNETS, "these are the same network there and here")
+    if (size := source.config.get("resize_shape")) is not None:
+        raise ConfigError(
+            f"config.json: resize_shape={size} can't be imported; None can, for our images are resized before the "
+            "network, by other weights than LeRobot's."
         )
-    except KeyError as error:
-        raise ConfigError(f"config.json of a LeRobot diffusion policy should have {error}.") from None
+    crop = source.option("crop_shape")
+    keypoints = source.count("spatial_softmax_num_keypoints")
+    if isinstance(crop, list):
+        for key in source.cameras:
+            _require_centre(crop, key, source.shapes[key])
+    return {
+        "image_size": None,
+        "crop": 1.0 if crop is None else crop,
+        "backbone": source.option("vision_backbone"),
+        "norm": "group" if source.option("use_group_norm") else "frozen_batch",
+        "pixels": "statistics",
+        "keypoints": keypoints,
+        "feature_dim": 2 * keypoints,
+        "activation": "relu",
+    }
 
 
-def _features(content: Mapping[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Key to (type, shape), in the order in which LeRobot's network takes them."""
-    try:
-        given = {**content["input_features"], **content["output_features"]}
-        if other := sorted(set(given) - set(FEATURES)):
+def _require_centre(crop: list[Any], key: str, shape: tuple[int, ...]) -> None:
+    """Raise ConfigError where half of an odd margin is rounded otherwise there (to even) than here (down)."""
+    for side, size in zip(shape, crop, strict=False):
+        if isinstance(size, int) and (side - size) % 4 == 3:
             raise ConfigError(
-                f"config.json: the feature '{other[0]}' can't be imported; policies from {', '.join(FEATURES)} can."
+                f"config.json: crop_shape={crop} of '{key}' {shape[:2]} can't be imported, for its centre would lie "
+                f"one pixel beside LeRobot's; margins can of which no side is 3, 7, 11, ... pixels: got {side - size}."
             )
-        for key in ("observation.state", "action"):
-            if key not in given:
-                raise ConfigError(f"config.json has no feature '{key}', which LeRobot's diffusion policy needs.")
-        return {key: (given[key]["type"], tuple(given[key]["shape"])) for key in FEATURES if key in given}
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"config.json does not describe its features as LeRobot does: {error}.") from None
 
 
-def _statistics(source: Path) -> dict[str, Tensor]:
-    """`<key>.<statistic>` as the checkpoint's own normaliser has it."""
-    for step in _json(source / "policy_preprocessor.json").get("steps", []):
-        if step.get("registry_name") == "normalizer_processor":
-            return _tensors(source / str(step.get("state_file")))
-    raise UserError(f"{source / 'policy_preprocessor.json'} has no normalizer_processor.")
-
-
-def _affine(mode: str, key: str, statistics: Mapping[str, Tensor]) -> tuple[Method, Tensor, Tensor]:
-    """Our method, scale and offset for LeRobot's mode."""
-    try:
-        if mode == "MEAN_STD":
-            mean, std = (statistics[f"{key}.{name}"].double() for name in ("mean", "std"))
-            scale = 1 / (std if key == "action" else std + EPS)
-            return "z_score", scale, -mean * scale
-        if mode == "MIN_MAX":
-            low, high = (statistics[f"{key}.{name}"].double() for name in ("min", "max"))
-            scale = 2 / torch.where(high == low, EPS, high - low)
-            return "min_max", scale, -1 - low * scale
-    except KeyError as error:
-        raise UserError(f"the checkpoint's normaliser has no statistic {error}.") from None
-    raise ConfigError(f"config.json: normalization_mapping {mode} of '{key}' can't be imported; MEAN_STD, MIN_MAX can.")
-
-
-def _contract(shapes: Mapping[str, tuple[int, ...]], rate_hz: float, robot: str) -> Contract:
-    streams, features = [], []
-    for name, shape in shapes.items():
-        action = name == "action"
-        stream = "action_gated" if action else name
-        streams.append(StreamSpec(name=stream, shape=shape, dtype="float32", unit="1", rate_hz=rate_hz))
-        features.append(
-            Feature(
-                name=name, stream=stream, role="action" if action else "observation",
-                alignment="nearest" if action else "previous", max_age_s=1 / rate_hz,
-            )
-        )  # fmt: skip
-    return Contract(
-        rig="lerobot", robot=robot, policy_rate_hz=rate_hz, streams=tuple(streams), features=tuple(features)
-    )
-
-
-def _renamed(weights: Mapping[str, Tensor], scales: bool) -> dict[str, Tensor]:
-    out = {}
-    for name, tensor in weights.items():
-        for pattern, ours in RENAMED:
-            name = re.sub(pattern, ours, name)
+def weights(source: Source, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """By our names; where LeRobot's cameras share an encoder, each of ours has a copy."""
+    unet = {name: t for name, t in source.weights.items() if name.startswith("diffusion.unet.")}
+    scales, columns = bool(source.option("use_film_scale_modulation")), _condition(source)
+    given = {}
+    for name, tensor in renamed(unet, DENOISER).items():
+        if name.endswith(".film.weight"):
+            tensor = tensor[:, columns]
         if ".film." in name and not scales:  # LeRobot's FiLM without scale is ours with the scale 1
             ones = torch.zeros_like(tensor) if name.endswith("weight") else torch.ones_like(tensor)
             tensor = torch.cat([ones, tensor])
-        out[f"denoiser.{name}"] = tensor
-    return out
+        given[f"denoiser.{name}"] = tensor
+    for i, key in enumerate(source.cameras):
+        prefix = f"diffusion.rgb_encoder.{i}." if _separate(source) else "diffusion.rgb_encoder."
+        encoder = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in source.weights.items()
+            if name.startswith(prefix) and not name.endswith(UNUSED)
+        }
+        own = renamed(encoder, CAMERA) | source.pixel_statistics(key)
+        given |= {f"observe.cameras.{names[key]}.{name}": tensor for name, tensor in own.items()}
+    return given
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"can't read {path}: {error.strerror}; give the folder of a LeRobot 0.4 checkpoint.") from None
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a JSON object.")
-    return content
+def notes(source: Source) -> list[str]:
+    """On cameras that shared weights."""
+    if len(source.cameras) > 1 and not _separate(source):
+        return ["LeRobot's cameras share an encoder; here each has a copy of it"]
+    return []
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except OSError as error:
-        raise UserError(f"can't read {path}: {error.strerror or error}.") from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is damaged: {error}.") from None
+def _separate(source: Source) -> bool:
+    return bool(source.option("use_separate_rgb_encoder_per_camera"))
+
+
+def _condition(source: Source) -> Tensor:
+    """Which columns of LeRobot's condition are ours, in order.
+
+    Both are the diffusion step, then each observation; LeRobot's is state, images, environment, ours has both vectors
+    before the images.
+    """
+    step, To = source.count("diffusion_step_embed_dim"), source.count("n_obs_steps")
+    images = len(source.cameras) * 2 * source.count("spatial_softmax_num_keypoints") if source.cameras else 0
+    state, environment = source.shapes[STATE][0], sum(source.shapes.get(ENVIRONMENT, ()))
+    at = torch.arange(state + images + environment)
+    one = torch.cat([at[:state], at[state + images :], at[state : state + images]])
+    return torch.cat([torch.arange(step), *(step + t * len(one) + one for t in range(To))])
