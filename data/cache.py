@@ -222,7 +222,8 @@ class Windows:
 
     Before an episode's start its first grid time is repeated, after its end the last; the mask says which actions
     are real. Windows with an observation that is not valid, without any real action, or with more actions past the
-    episode's end than `spec.pad_after` are left out. Without action features (recordings to pre-train on) actions have width 0, and each counts as real.
+    episode's end than `spec.pad_after` are left out. Without action features (recordings to pre-train on) actions have
+    width 0, and each counts as real.
 
     Args:
         observations, actions: names of features of the cache.
