@@ -37,6 +37,7 @@ MINUTES_MIN = 30
 HELD_OUT_SEED = 50_000
 RATIO_MIN, FEW, MANY = 0.95, 3, 50
 OBSERVATIONS = ("ee_position", "ee_orientation", "gripper_width", "cube_position", "cube_orientation")
+RELATIVE = (("action", "ee_position"), ("action", "ee_orientation"))  # learned as seen from the tool
 SAMPLERS = ("ddim", "euler_ancestral", "heun", "dpm++_2m")
 Cell = tuple[str, str, int, float]  # sub-task, sampler, steps, guidance
 
@@ -55,7 +56,7 @@ def trained(options: argparse.Namespace, store: Store) -> Path:
     output = options.output / "run"
     config = TrainConfig.of_preset(options.policy, store.path, output=output, observations=OBSERVATIONS)
     recipe = replace(config.recipe, steps=options.steps) if options.steps else config.recipe
-    policy = replace(config.config, goal=options.goal, goal_within=options.goal_within)
+    policy = replace(config.config, goal=options.goal, goal_within=options.goal_within, relative=RELATIVE)
     result = train(replace(config, recipe=recipe, config=policy, resume=(output / "state").is_dir()))
     if result.stopped_by:
         raise UserError(f"stopped by {result.stopped_by} after step {result.step}; the same command goes on.")

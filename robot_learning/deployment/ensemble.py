@@ -8,10 +8,9 @@ import numpy as np
 
 from robot_learning.contract import Contract, parse_unit
 from robot_learning.deployment.schedule import Slot, TimestampScheduler
+from robot_learning.policies.act.config import DECAY
 from robot_learning.rig_parts.sections import ExecutionConfig
 from robot_learning.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
-
-DECAY = 0.01  # ACT's m: the weight of the i-th oldest chunk is exp(-m i), so the oldest weighs most
 
 Parts = tuple[tuple[str, int], ...]  # unit and count, along an action
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_learning.deployment.ensemble import DECAY, EnsembleScheduler, action_parts, mean_action
+from robot_learning.deployment.ensemble import EnsembleScheduler, action_parts, mean_action
 from robot_learning.deployment.schedule import TimestampScheduler
+from robot_learning.policies.act.config import DECAY
 from robot_learning.rig import load_rig
 from robot_learning.rig_parts.sections import ExecutionConfig
 from robot_learning.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix, rotation_vector_to_matrix

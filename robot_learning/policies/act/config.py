@@ -9,6 +9,8 @@ from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError
 from robot_learning.policies.config import Method, Norm, PolicyConfig, require_crop
 
+DECAY = 0.01  # of ensembling, m: the weight of the i-th oldest chunk is exp(-m i), so the oldest weighs most
+
 
 @dataclass(frozen=True)
 class MapConfig:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import pad
 
-from robot_learning.deployment.ensemble import DECAY
+from robot_learning.policies.act.config import DECAY
 from robot_learning.policies.lerobot.reading import ENVIRONMENT, RESNETS, Source, renamed
 
 # What our network does; LeRobot's has a choice.
