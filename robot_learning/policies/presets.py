@@ -33,6 +33,7 @@ class Preset:
 # Published hyperparameters are those of Diffusion Policy's code (real-stanford/diffusion_policy, configs
 # train_diffusion_{unet,transformer}_{lowdim,hybrid}_workspace), 5,000 epochs from state and 3,050 from images
 # on about 100 steps per epoch. Those marked "small" are ours, for one CPU core.
+_PAD_AFTER = 7  # Ta - 1, as in that code, for those of its horizons
 _PUBLISHED_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 1000}
 _SMALL_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 200}
 # ACT: 2,000 epochs of 50 episodes, one window each, in batches of 8 are 12,500 steps, for real tasks twice or more
@@ -134,7 +135,7 @@ PRESETS = (
     ),
     Preset(
         "diffusion_unet_state_small",
-        DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64),
+        DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64, pad_after=_PAD_AFTER),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
         images=False,
         about="U-Net from state, about 1 M parameters: good policies in minutes on one CPU core",
@@ -142,7 +143,14 @@ PRESETS = (
     Preset(
         "diffusion_transformer_state_small",
         DiffusionTransformerConfig(
-            Tp=16, layers=4, heads=4, dim=128, attention_dropout=0.0, causal=False, init="width"
+            Tp=16,
+            layers=4,
+            heads=4,
+            dim=128,
+            attention_dropout=0.0,
+            causal=False,
+            init="width",
+            pad_after=_PAD_AFTER,
         ),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, **_SMALL_TRANSFORMER),  # type: ignore[arg-type]
         images=False,
@@ -150,7 +158,7 @@ PRESETS = (
     ),
     Preset(
         "flow_unet_state_small",
-        FlowUNetConfig(dims=(32, 64, 128), step_dim=64),
+        FlowUNetConfig(dims=(32, 64, 128), step_dim=64, pad_after=_PAD_AFTER),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
         images=False,
         about="flow matching with the small U-Net, from state, for one CPU core",
@@ -158,7 +166,10 @@ PRESETS = (
     Preset(
         "diffusion_unet_image_cpu",
         DiffusionUNetConfig(
-            dims=(32, 64, 128), step_dim=64, vision=VisionConfig(image_size=(64, 64), backbone="resnet10t")
+            dims=(32, 64, 128),
+            step_dim=64,
+            pad_after=_PAD_AFTER,
+            vision=VisionConfig(image_size=(64, 64), backbone="resnet10t"),
         ),
         Recipe(steps=10_000, batch_size=32, lr=3e-4),
         images=True,
@@ -166,35 +177,37 @@ PRESETS = (
     ),
     Preset(
         "diffusion_unet_state",
-        DiffusionUNetConfig(sampler="ddpm", inference_steps=100),
+        DiffusionUNetConfig(sampler="ddpm", inference_steps=100, pad_after=_PAD_AFTER),
         Recipe(steps=500_000, batch_size=256),
         images=False,
         about="U-Net from state, as published",
     ),
     Preset(
         "diffusion_transformer_state",
-        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100),
+        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100, pad_after=_PAD_AFTER),
         Recipe(steps=500_000, batch_size=256, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
         images=False,
         about="transformer from state, as published",
     ),
     Preset(
         "diffusion_unet_image_small",
-        DiffusionUNetConfig(dims=(64, 128, 256), step_dim=64),
+        DiffusionUNetConfig(dims=(64, 128, 256), step_dim=64, pad_after=_PAD_AFTER),
         Recipe(steps=20_000, batch_size=32, lr=3e-4),
         images=True,
         about="ResNet-18 and a small U-Net, for one small GPU",
     ),
     Preset(
         "diffusion_unet_image",
-        DiffusionUNetConfig(dims=(512, 1024, 2048), step_dim=128, sampler="ddpm", inference_steps=100),
+        DiffusionUNetConfig(
+            dims=(512, 1024, 2048), step_dim=128, sampler="ddpm", inference_steps=100, pad_after=_PAD_AFTER
+        ),
         Recipe(steps=300_000, batch_size=64),
         images=True,
         about="ResNet-18 and U-Net from images, as published",
     ),
     Preset(
         "diffusion_transformer_image",
-        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100, vision=VisionConfig()),
+        DiffusionTransformerConfig(sampler="ddpm", inference_steps=100, pad_after=_PAD_AFTER, vision=VisionConfig()),
         Recipe(steps=300_000, batch_size=64, **_PUBLISHED_TRANSFORMER),  # type: ignore[arg-type]
         images=True,
         about="ResNet-18 and transformer from images, as published",

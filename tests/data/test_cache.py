@@ -80,6 +80,18 @@ def test_padding_repeats_the_ends_and_the_mask_says_so(store):
     assert last["mask"][0].tolist() == [True, True, False]
 
 
+def test_windows_with_more_padding_than_allowed_are_left_out(store):
+    add(store, contract(), counted(6))
+    add(store, contract(), counted(2, base=100))
+    windows = windows_of(store, To=2, Tp=4, pad_after=1)
+    batch = windows.batch(np.arange(len(windows)))
+    assert batch["observation"]["x"][:, -1, 0].tolist() == [0, 1, 2, 3, 4, 100]
+    assert batch["mask"][:, -1].tolist() == [True, True, True, True, False, False]
+    assert len(windows_of(store, To=2, Tp=4)) == 8  # all of them
+    with pytest.raises(UserError, match=r"pad_after .*got -1"):
+        WindowSpec(2, 4, pad_after=-1)
+
+
 def test_windows_do_not_reach_into_another_episode(store):
     add(store, contract(), counted(5, base=0))
     add(store, contract(), counted(5, base=100))
