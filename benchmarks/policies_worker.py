@@ -151,9 +151,9 @@ def from_disk(preset: Preset, steps: int, compiled: bool, observations: tuple[st
         config = TrainConfig.of_preset(preset.name, store.path, output=output, observations=observations)
         often = {"log_every": LOG_EVERY, "validate_every": steps, "checkpoint_every": steps}
         run_trainer(replace(config, config=preset.config, recipe=recipe, **often), progress=False)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rates = [line["samples_per_s"] for line in read_metrics(output) if line["step"] > 2 * LOG_EVERY]
         parameters = sum(p.numel() for p in checkpoint.load(output).parameters())
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"samples_per_s": statistics.median(rates), "peak_mb": peak_mb, "parameters": parameters}
 
 

@@ -99,7 +99,8 @@ class Trainer:
         if config.begin_with is not None and not config.resume:
             begin_with(self.policy, config.begin_with)
         self.policy.to(self.accelerator.device)
-        self.averaged = copy.deepcopy(self.policy).eval()
+        apart = recipe.ema != "none" or recipe.compile  # else the policy itself is what is judged and kept
+        self.averaged = copy.deepcopy(self.policy).eval() if apart else self.policy
         if recipe.compile:
             compile_parts(trained_parts(self.policy), "--no-compile")
         optimizer = optimization.make_optimizer(self.policy, recipe)
@@ -236,6 +237,8 @@ class Trainer:
 
     def _average(self) -> Policy:
         """The policy with the weights to evaluate and keep: the running average, or the newest if there is none."""
+        if self.averaged is self.policy:
+            return self.policy
         source = self.policy.parameters() if self.state.ema is None else self.state.ema.shadow_params
         with torch.no_grad():
             for mine, newest in zip(self.averaged.parameters(), source, strict=True):
@@ -249,7 +252,7 @@ class Trainer:
         windows, usable = self.data.val_windows, self.data.val_usable
         if windows is None or usable is None or not self.main:
             return {}
-        averaged = self._average()
+        averaged = self._average().eval()
         size = self.config.recipe.batch_size
         chosen = np.random.default_rng(self.config.seed).permutation(usable)[: VALIDATION_BATCHES * size]
         total = 0.0
@@ -260,6 +263,7 @@ class Trainer:
                 goals = np.random.default_rng((self.config.seed, start))
                 batch = to_tensors(windows.batch(part, goals), self.accelerator.device)
                 total += float(averaged.loss(batch)[0]) * len(part)
+        self.policy.train()
         return {"val_loss": total / len(chosen)}
 
     def _save(self) -> Path:
