@@ -29,6 +29,9 @@ class ServeConfig:
         device: torch device, e.g. cpu or cuda.
         threads: for inference on a CPU.
         seed: of the sampling noise.
+        goals: a store of recordings; the end of one of them is what the policy is to reach, if it was trained with
+            goals. Empty: nothing is said.
+        goal_episode: the recording's id; empty: the newest that is no failure.
         sampling: how the policy draws its chunks.
         make_keys: a folder for keys: makes them and ends. Bring its folder server to the server's machine and
             the client's to the robot's. In a folder that has the server's keys already, one more client is admitted.
@@ -42,6 +45,8 @@ class ServeConfig:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
+    goals: str = ""
+    goal_episode: str = ""
     sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
     make_keys: Path | None = None
     client: str = "rig"
@@ -49,6 +54,8 @@ class ServeConfig:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UserError(f"--threads must be at least 1; got {self.threads}.")
+        if self.goal_episode and not self.goals:
+            raise UserError(f"--goal-episode {self.goal_episode} is in which store? Say it with --goals.")
 
 
 def main(arguments: list[str]) -> int:
@@ -89,10 +96,12 @@ def _serve(config: ServeConfig, checkpoint: Path) -> int:
     from robot_learning.deployment.backends import load_backend
     from robot_learning.deployment.server import PolicyServer
     from robot_learning.policies.checkpoint import find
+    from robot_learning.policies.goals import recording
 
     torch.set_num_threads(config.threads)
     checkpoint = find(checkpoint)
-    backend = load_backend(checkpoint, config.backend, config.device, config.seed, config.sampling)
+    goal = recording(Path(config.goals), config.goal_episode) if config.goals else None
+    backend = load_backend(checkpoint, config.backend, config.device, config.seed, config.sampling, goal)
     seconds = backend.warm_up()
     server = PolicyServer(backend, config.endpoint, config.keys)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,6 +109,8 @@ def _serve(config: ServeConfig, checkpoint: Path) -> int:
     print(f"a chunk takes {1000 * seconds:.1f} ms ({config.backend}, {config.device})")
     if changed := config.sampling.changes():
         print("samples otherwise than trained: " + ", ".join(f"{name} {value}" for name, value in changed.items()))
+    if goal is not None:
+        print(f"towards the end of recording {goal.id}")
     print(f"serving {checkpoint} on {server.endpoint}", flush=True)
     server.run()
     told = ", ".join(f"{count} {what}" for what, count in server.desk.counts.most_common()) or "nothing"

@@ -25,6 +25,7 @@ from robot_learning.errors import ConfigError
 from robot_learning.policies.sampling import Sampling
 
 if TYPE_CHECKING:
+    from robot_learning.data.store import Episode
     from robot_learning.policies.base import Policy
 
 BackendName = Literal["eager", "compile", "onnx"]
@@ -62,12 +63,20 @@ class PolicyBackend:
     Args:
         snapshot: hash of the data that the policy was trained on.
         seed: of the sampling noise.
+        goal: what to reach, goal feature to (G, *shape); None: nothing is said.
 
     Raises:
         ConfigError: the backend can't run this policy here.
     """
 
-    def __init__(self, policy: Policy, name: BackendName = "eager", snapshot: str = "", seed: int = 0) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        name: BackendName = "eager",
+        snapshot: str = "",
+        seed: int = 0,
+        goal: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         import torch
 
         if name not in get_args(BackendName):
@@ -102,6 +111,8 @@ class PolicyBackend:
                 names = policy.networks(window)
             compile_parts([getattr(policy, name) for name in names], "--backend onnx or eager")
         self._policy = policy.eval()
+        told = {name: torch.from_numpy(value[None].copy()).to(self._device) for name, value in (goal or {}).items()}
+        self._more = {"goal": told} if told else {}
 
     def infer(self, observation: Mapping[str, np.ndarray], prefix: np.ndarray | None, instruction: str) -> np.ndarray:
         """See `Backend`; the instruction is not used, for these policies know one task."""
@@ -109,7 +120,7 @@ class PolicyBackend:
 
         batch = {name: torch.from_numpy(value[None].copy()).to(self._device) for name, value in observation.items()}
         begin = None if prefix is None else torch.from_numpy(prefix[None].copy()).float().to(self._device)
-        chunk = self._policy.predict(batch, [self._generator], begin)[0, self.info.executed[0] :]
+        chunk = self._policy.predict(batch, [self._generator], begin, **self._more)[0, self.info.executed[0] :]
         return chunk.double().cpu().numpy()
 
     def blank(self) -> dict[str, np.ndarray]:
@@ -126,17 +137,27 @@ class PolicyBackend:
 
 
 def load_backend(
-    checkpoint: Path | str, name: BackendName, device: str = "cpu", seed: int = 0, sampling: Sampling | None = None
+    checkpoint: Path | str,
+    name: BackendName,
+    device: str = "cpu",
+    seed: int = 0,
+    sampling: Sampling | None = None,
+    goal: Episode | None = None,
 ) -> PolicyBackend:
     """The backend for a checkpoint's policy, which is to sample as the checkpoint says, or with changes.
+
+    Args:
+        goal: a recording whose end is to be reached.
 
     Raises:
         StoreError: missing, damaged or of another version.
         ConfigError: the backend or the device can't be had, or the policy can't sample so.
+        UserError: the policy takes no goal, or the recording has none for it.
     """
     import torch
 
     from robot_learning.policies import checkpoint as checkpoints
+    from robot_learning.policies.goals import goal_at_end
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"there is no CUDA device for --device {device}; choose --device cpu.")
@@ -144,4 +165,5 @@ def load_backend(
         raise ConfigError(f"backend onnx runs on the CPU only; got --device {device}, choose eager or compile there.")
     record = checkpoints.describe(checkpoint)
     policy = (sampling or Sampling()).of(checkpoints.load(checkpoint, device=device))
-    return PolicyBackend(policy, name, record["snapshot"], seed)
+    told = None if goal is None else goal_at_end(policy, goal)
+    return PolicyBackend(policy, name, record["snapshot"], seed, told)

@@ -32,6 +32,7 @@ class EvaluateConfig:
         output: Folder for report.json and report.html.
         device: Where the policy runs.
         allow_training_seeds: Allow seeds below 100000, which demonstrations use.
+        goals: Store whose recordings' ends are the goals, of which each seed draws one; for policies with goals.
         sampling: How --checkpoint draws its chunks.
     """
 
@@ -46,6 +47,7 @@ class EvaluateConfig:
     output: Path = Path("outputs/evaluate")
     device: Literal["cpu", "cuda"] = "cpu"
     allow_training_seeds: bool = False
+    goals: Path | None = None
     sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
@@ -75,12 +77,20 @@ class Subject:
         record: its `checkpoint.json`.
         task: what is to be done, as one would tell a person.
         sampling: how it is to sample otherwise than the record says.
+        goals: the store of goals, where the policy takes any.
     """
 
     checkpoint: Path
     record: dict[str, Any]
     task: str
     sampling: Sampling = field(default_factory=Sampling)
+    goals: str | None = None
+
+    def of(self, config: EvaluateConfig) -> Any:
+        """What its workers need to know."""
+        from robot_learning.evaluation.workers import Task
+
+        return Task(str(self.checkpoint), config.env, config.device, self.sampling, self.goals)
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     require(config.env)
     subjects = [subject(config.checkpoint, config, config.sampling)]
     subjects += [subject(config.against, config)] if config.against else []
+    if config.goals and not any(s.goals for s in subjects):
+        raise ConfigError("--goals are for a policy that was trained with them (beso, --config.goal 1); leave it out.")
     results = []
     for one in subjects:
         results.append(_run(one, config))
@@ -154,19 +166,24 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def subject(path: Path, config: EvaluateConfig, sampling: Sampling | None = None) -> Subject:
     """Find the checkpoint and see that it fits the task, before any worker starts."""
     from robot_learning.contract import Contract
+    from robot_learning.data.store import Store
     from robot_learning.policies import checkpoint, registry
+    from robot_learning.policies.goals import recordings
     from robot_learning.sim.registry import make
 
     folder, sampling = checkpoint.find(path), sampling or Sampling()
     record = checkpoint.describe(folder)
     if sampling.changes():
         sampling.applied(registry.parse_config(record["policy"], record["config"]))
+    goals = str(config.goals) if config.goals and record["config"].get("goal") else None
+    if goals:
+        recordings(Store.open(goals))
     env = make(config.env, cameras=False)
     try:
         used = (*record["view"]["observations"], *record["view"]["actions"])
         contract = Contract.model_validate(record["contract"])
         contract.require_match(env.contract, f"the checkpoint {folder}", f"environment {config.env}", used)
-        return Subject(folder, record, env.task, sampling)
+        return Subject(folder, record, env.task, sampling, goals)
     finally:
         env.close()
 
@@ -175,11 +192,11 @@ def _run(subject: Subject, config: EvaluateConfig) -> Result:
     """All seeds of one checkpoint, with a progress bar."""
     from tqdm import tqdm
 
-    from robot_learning.evaluation.workers import Task, groups, roll_all
+    from robot_learning.evaluation.workers import groups, roll_all
 
     began, stopped = time.monotonic(), None
     episodes: list[Any] = []
-    task = Task(str(subject.checkpoint), config.env, config.device, subject.sampling)
+    task = subject.of(config)
     with tqdm(total=config.episodes, desc=f"{config.env} {subject.checkpoint.name}", unit="episode") as bar:
         try:
             for done in roll_all(task, groups(config.seeds, config.batch), config.workers):
@@ -194,13 +211,13 @@ def _run(subject: Subject, config: EvaluateConfig) -> Result:
 
 def _film(result: Result, config: EvaluateConfig) -> list[Any]:
     """Some episodes again, with pictures; their groups run whole, so that they go as before."""
-    from robot_learning.evaluation.workers import Task, groups, roll_all
+    from robot_learning.evaluation.workers import groups, roll_all
 
     failures = [e.seed for e in result.episodes if not e.success]
     successes = [e.seed for e in result.episodes if e.success]
     shown = failures[: max(config.videos // 2, config.videos - len(successes))]
     shown += successes[: config.videos - len(shown)]
     work = [group for group in groups(config.seeds, config.batch) if set(group) & set(shown)]
-    task = Task(str(result.subject.checkpoint), config.env, config.device, result.subject.sampling)
+    task = result.subject.of(config)
     filmed = [e for done in roll_all(task, work, config.workers, shown) for e in done if e.seed in shown]
     return sorted(filmed, key=lambda e: (e.success, e.seed))

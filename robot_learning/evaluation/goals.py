@@ -6,16 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from robot_learning.data.images import resize
 from robot_learning.data.store import Store
-from robot_learning.data.windows import observe
 from robot_learning.errors import UserError
 from robot_learning.evaluation.rollout import Episode, rollout
 from robot_learning.policies.base import Policy
+from robot_learning.policies.goals import Goal, goal_at
 from robot_learning.sim.base import SimEnv
 from robot_learning.sim.play import Completion, completions
-
-Goal = dict[str, np.ndarray]  # goal feature to (G, *shape)
 
 
 def found(store: Store) -> dict[str, list[Completion]]:
@@ -26,23 +23,6 @@ def found(store: Store) -> dict[str, list[Completion]]:
             for completion in completions(episode):
                 by_name.setdefault(completion.sub_task, []).append(completion)
     return by_name
-
-
-def goal_at(policy: Policy, store: Store, completion: Completion) -> Goal:
-    """What a policy is told: the G observations that end as the sub-task was completed.
-
-    Raises:
-        UserError: the policy takes no goal.
-        StaleObservation: the recording lacks one of the goal's features there.
-    """
-    if not policy.takes_goal:
-        raise UserError(f"policy '{policy.config.policy}' takes no goal; choose one that does: beso.")
-    episode, view = store.episode(completion.episode), policy.view
-    goal = observe(episode.contract, episode.streams, completion.stamp_ns, view.spec.goal, view.goals)
-    for name in view.images(episode.contract):
-        if name in goal:
-            goal[name] = resize(goal[name], view.image_size)
-    return goal
 
 
 def goals_for(
@@ -57,7 +37,10 @@ def goals_for(
         raise UserError(f"the recordings in {store.path} hold no completion of this sub-task; record more of them.")
     rng = np.random.default_rng(seed)
     order = [i for _ in range(-(-len(seeds) // len(chosen))) for i in rng.permutation(len(chosen))]
-    read = {i: goal_at(policy, store, chosen[i]) for i in sorted(set(order[: len(seeds)]))}
+    read = {
+        i: goal_at(policy, store.episode(chosen[i].episode), chosen[i].stamp_ns)
+        for i in sorted(set(order[: len(seeds)]))
+    }
     return [read[i] for i in order[: len(seeds)]]
 
 

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from robot_learning.data.store import Store
 from robot_learning.evaluation.rollout import Episode, rollout
 from robot_learning.policies import checkpoint
+from robot_learning.policies.goals import choose, goal_at_end, recordings
 from robot_learning.policies.sampling import Sampling
 from robot_learning.pool import Stop, Work, share_out
 from robot_learning.sim.base import SimEnv
@@ -28,12 +30,14 @@ class Task:
         env: name of the simulated task.
         device: torch device of the policy.
         sampling: how it is to sample otherwise than the checkpoint says.
+        goals: the store whose recordings' ends are the goals, one for each seed; None: nothing is said.
     """
 
     checkpoint: str
     env: str
     device: str = "cpu"
     sampling: Sampling = field(default_factory=Sampling)
+    goals: str | None = None
 
 
 def groups(seeds: Sequence[int], size: int) -> list[tuple[int, ...]]:
@@ -65,11 +69,13 @@ def _rolling(task: Task, film: Collection[int]) -> Iterator[Work]:
     units = {policy.contract.spec_of(name).unit for name in policy.observations}
     cameras = bool(units & {"rgb", "depth_mm"})
     envs: list[SimEnv] = []
+    ends = recordings(Store.open(task.goals)) if task.goals is not None else None
 
     def roll(seeds: Sequence[int], stop: Stop) -> list[Episode]:
         while len(envs) < len(seeds):
             envs.append(make(task.env, cameras=cameras))
-        return rollout(policy, envs, seeds, film)
+        goals = [goal_at_end(policy, choose(ends, seed)) for seed in seeds] if ends is not None else None
+        return rollout(policy, envs, seeds, film, goals)
 
     try:
         yield roll

@@ -24,8 +24,7 @@ class Sampling:
         sampler: Draw chunks by this one: ddpm, ddim or dpm++ (diffusion), or one of BESO's, such as heun.
         inference_steps: In so many steps.
         schedule: Of the noise levels, BESO only: karras, exponential, linear, vp, ve or cosine.
-        guidance: Towards a goal, BESO only. It changes chunks that are given a goal, which neither evaluate nor serve
-            does yet.
+        guidance: Towards a goal, BESO only; it changes chunks that are given one.
     """
 
     sampler: str | None = None

@@ -11,6 +11,7 @@ from test_backends import camera_contract, observation
 
 from robot_learning.deployment.backends import PolicyBackend
 from robot_learning.policies import registry
+from robot_learning.policies.beso.config import BesoConfig
 from robot_learning.policies.encode import Encoding
 from robot_learning.policies.normalizer import Normalizer
 from robot_learning.policies.presets import PRESETS
@@ -24,14 +25,23 @@ def small_policy(name):
     config = next(p.config for p in PRESETS if p.name == name)
     if hasattr(config, "dims"):
         config = replace(config, dims=(16, 32), step_dim=16)
-    contract = camera_contract()
     spec = config.spec
-    view = View(NAMES, ("action",), spec, futures=NAMES if spec.future else (), goals=NAMES if spec.goal else ())
+    return made(config, View(NAMES, ("action",), spec, futures=NAMES if spec.future else ()))
+
+
+def made(config, view):
+    contract = camera_contract()
     dims = {n: Encoding(n, contract.spec_of(n)).dim for n in view.vectors(contract)}
     ones = {n: np.ones(dim) for n, dim in dims.items()}
     torch.manual_seed(0)
     normalizer = Normalizer(dict.fromkeys(dims, "min_max"), ones, {n: np.zeros(d) for n, d in dims.items()})
     return registry.make(config, contract, view, normalizer).eval()
+
+
+def goal_policy():
+    config = replace(BesoConfig(layers=1, heads=2, dim=16), goal=1, guidance=1.5)
+    view = View(NAMES, ("action",), config.spec, goals=NAMES)
+    return made(config, view)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -42,3 +52,12 @@ def test_onnx_predicts_what_pytorch_does(name):
         window = {n: np.resize(v, (To, *v.shape[1:])) for n, v in observation(seed, NAMES).items()}
         a, b = (backend.infer(window, None, "") for backend in (eager, other))
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4)
+
+
+def test_a_back_end_s_goal_is_heeded_and_the_same_through_onnx():
+    goal = {n: v[:1] for n, v in observation(7, NAMES).items()}
+    eager, onnx = PolicyBackend(goal_policy(), goal=goal), PolicyBackend(goal_policy(), "onnx", goal=goal)
+    window = observation(0, NAMES)
+    towards, elsewhere = eager.infer(window, None, ""), PolicyBackend(goal_policy()).infer(window, None, "")
+    assert abs(towards - elsewhere).max() > 1e-3
+    np.testing.assert_allclose(onnx.infer(window, None, ""), towards, rtol=1e-4, atol=1e-4)

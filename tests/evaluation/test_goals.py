@@ -10,7 +10,8 @@ from robot_learning.data.store import Store
 from robot_learning.data.windows import WindowSpec
 from robot_learning.data.writer import EpisodeWriter
 from robot_learning.errors import UserError
-from robot_learning.evaluation.goals import found, goal_at, goals_for, reach
+from robot_learning.evaluation.goals import found, goals_for, reach
+from robot_learning.policies.goals import goal_at
 from robot_learning.policies.view import View
 from robot_learning.sim.play import Completion, make
 
@@ -62,7 +63,7 @@ def test_completions_are_found_by_sub_task_and_failed_recordings_left_out(store)
 
 def test_a_goal_is_the_observations_that_end_as_the_sub_task_was_completed(store):
     (completion,) = found(store)["push_right"]
-    goal = goal_at(goal_policy(), store, completion)["cube_position"]
+    goal = goal_at(goal_policy(), store.episode(completion.episode), completion.stamp_ns)["cube_position"]
     stream = store.episode(completion.episode).streams["cube_position"]
     last = int(np.searchsorted(stream.stamp, completion.stamp_ns))
     assert goal.shape == (3, 3)
@@ -87,7 +88,7 @@ def test_a_policy_without_goals_is_refused_by_name(store):
     policy = goal_policy()
     policy.takes_goal = False
     with pytest.raises(UserError, match="takes no goal"):
-        goal_at(policy, store, completion)
+        goal_at(policy, store.episode(completion.episode), completion.stamp_ns)
 
 
 def test_every_seed_is_told_its_own_goal_in_batches_of_the_environments():

@@ -176,7 +176,7 @@ def test_a_window_s_noise_is_its_own_whatever_else_is_in_the_batch(sampler):
 def test_the_networks_do_the_work_of_predict_and_can_be_exported(config):
     policy, b = made(config, size=1)
     networks = policy.networks(b["observation"])
-    assert list(networks) == ["observe", "denoiser"]
+    assert list(networks) == ["observe", *(["observe_goal"] if config.goal else []), "denoiser"]
     assert policy.observe(*networks["observe"]).shape == (1, 2, 5)
     program = torch.export.export(policy.denoiser, networks["denoiser"])
     A, c_noise, *rest = (torch.randn_like(x) for x in networks["denoiser"])

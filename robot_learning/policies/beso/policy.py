@@ -42,6 +42,7 @@ class BesoPolicy(Policy):
     """Denoises actions, given states and maybe a goal."""
 
     config: BesoConfig
+    observe_goal: nn.Module
 
     def __init__(self, config: BesoConfig, contract: Contract, view: View, normalizer: Normalizer) -> None:
         super().__init__(config, contract, view, normalizer)
@@ -52,6 +53,8 @@ class BesoPolicy(Policy):
             )
         self.takes_goal = config.goal > 0
         self.observe = ObservationEncoder(contract, view, normalizer, config.vision)
+        # The same encoder, for windows of another length: a back end may put its own in the place of each.
+        object.__setattr__(self, "observe_goal", self.observe)
         self.act = ActionVector(contract, view, normalizer, config.relative)
         self.denoiser = ScoreTransformer(self.act.dim, self.observe.dim, config)
         self.precondition = Preconditioning(config.sigma_data)
@@ -74,7 +77,7 @@ class BesoPolicy(Policy):
 
     def _learned_goal(self, batch: Batch) -> Tensor:
         """(B, G, Do) goals; zeros where the episode had none left, and where goal dropout hides one."""
-        G = self.observe(batch["goal"])
+        G = self.observe_goal(batch["goal"])
         there = batch["goal_mask"][:, None, None]
         shape = G.shape if self.config.goal_dropout_per == "element" else (len(G), 1, 1)
         return G * (there & (noise.uniform(shape, G.device) >= self.config.goal_dropout))
@@ -118,7 +121,7 @@ class BesoPolicy(Policy):
         O = self.observe(observation)  # noqa: E741
         if prefix is not None:
             self.committed(prefix, len(O), self.act.raw_dim)  # says that it can't be done
-        G = None if goal is None else self.observe(goal)
+        G = None if goal is None else self.observe_goal(goal)
         shape = (len(O), config.Tp, self.act.dim)
 
         def normal() -> Tensor:
@@ -173,8 +176,12 @@ class BesoPolicy(Policy):
             O = self.observe(observation)  # noqa: E741
         self.train(was_training)
         A = O.new_zeros(len(O), self.config.Tp, self.act.dim)
-        goal = (O.new_zeros(len(O), self.config.goal, O.shape[-1]),) if self.takes_goal else ()
-        return {"observe": (dict(observation),), "denoiser": (A, O.new_zeros(len(O)), O, *goal)}
+        if not self.takes_goal:
+            return {"observe": (dict(observation),), "denoiser": (A, O.new_zeros(len(O)), O)}
+        G = O.new_zeros(len(O), self.config.goal, O.shape[-1])
+        first = {name: observation[name][:, :1] for name in self.view.goals}
+        like = {name: x.expand(-1, self.config.goal, *x.shape[2:]).contiguous() for name, x in first.items()}
+        return {"observe": (dict(observation),), "observe_goal": (like,), "denoiser": (A, O.new_zeros(len(O)), O, G)}
 
     def parameter_groups(self, weight_decay: float, encoder_weight_decay: float) -> list[dict[str, Any]]:
         """Score network and observation encoder apart; positions, norms and biases are not decayed."""
