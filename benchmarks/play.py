@@ -5,7 +5,7 @@
 Records play without labels (`play/free`, at least 30 minutes) and, apart from it, held-out play; trains a preset on
 the first; takes as goals the last observations of each sub-task's completions in the second, and rolls out from
 unseen starts. Success is the sub-task's own condition. Met if, with the first sampler and without guidance, 3 steps
-have at least 0.95 of the success of 50. Every cell is kept in OUTPUT/cells.json: stopped, the same command goes on.
+have at least 0.95 of the success of 50. Every cell is kept in OUTPUT/cells.json: stopped, the same command goes on. `--picture` draws the table.
 """
 
 from __future__ import annotations
@@ -102,6 +102,46 @@ def table(cells: dict[Cell, dict[str, Any]], options: argparse.Namespace) -> Non
         print(f"{sampler:<18}{guidance:>9g}{steps:>7}{shown}  {wilson(sum(all_wins), len(all_wins)).percent()}")
 
 
+def draw(cells: dict[Cell, dict[str, Any]], options: argparse.Namespace) -> None:
+    """Success over all sub-tasks by number of steps: a panel for each guidance, a line for each sampler."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(options.guidance), figsize=(5 * len(options.guidance), 3.4), sharey=True, squeeze=False
+    )
+    for axis, guidance in zip(axes[0], options.guidance, strict=True):
+        for sampler in options.samplers:
+            rates = []
+            for k in options.inference_steps:
+                found = [w for name in SUB_TASKS for w in wins(cells, name, sampler, k, guidance)]
+                rates.append(wilson(sum(found), len(found)))
+            low = [r.estimate - r.low for r in rates]
+            high = [r.high - r.estimate for r in rates]
+            axis.errorbar(
+                options.inference_steps,
+                [r.estimate for r in rates],
+                [low, high],
+                marker="o",
+                ms=3,
+                capsize=2,
+                label=sampler,
+            )
+        axis.set_xscale("log")
+        axis.set_xticks(options.inference_steps, [str(k) for k in options.inference_steps])
+        axis.set_xlabel("inference steps")
+        axis.set_title("no guidance" if guidance == 1 else f"guidance {guidance:g}")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("goals reached")
+    axes[0][0].set_ylim(0, 1)
+    axes[0][-1].legend()
+    figure.tight_layout()
+    figure.savefig(options.picture, dpi=110)
+    plt.close(figure)
+
+
 def wins(cells: dict[Cell, dict[str, Any]], *cell: Any) -> list[bool]:
     return cells[cell]["successes"]  # type: ignore[index]
 
@@ -121,6 +161,7 @@ def main() -> int:
     parser.add_argument("--inference-steps", nargs="+", type=int, default=[1, FEW, 5, 10, MANY])
     parser.add_argument("--guidance", nargs="+", type=float, default=[1.0, 2.0], help="1 is without")
     parser.add_argument("--batch", type=int, default=50, help="episodes predicted together")
+    parser.add_argument("--picture", type=Path, help="draw success by number of steps there")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()
     if not {FEW, MANY} <= set(options.inference_steps) or 1.0 not in options.guidance:
@@ -145,6 +186,7 @@ def main() -> int:
     kept = json.loads(path.read_text()) if path.exists() else {}
     cells = {tuple(c["cell"]): c for c in kept["cells"]} if kept.get("of") == same else {}
     wanted: list[Cell] = list(product(SUB_TASKS, options.samplers, options.inference_steps, options.guidance))
+    wanted.sort(key=lambda cell: (cell[3], cell[2]))  # what the verdict needs, and what is quick, first
     missing = [cell for cell in wanted if cell not in cells]
     arguments = (str(run), str(held_out.path), seeds, options.batch)
     for done in share_out(evaluating, arguments, missing, options.workers, 0.0):
@@ -155,6 +197,8 @@ def main() -> int:
         print(f"{len(cells)}: {name} {sampler} {steps} steps, guidance {guidance:g}: {rate:.2f}", file=sys.stderr)
 
     table(cells, options)
+    if options.picture:
+        draw(cells, options)
     sampler = options.samplers[0]
     few, many = (sum(sum(wins(cells, n, sampler, k, 1.0)) for n in SUB_TASKS) for k in (FEW, MANY))
     met = minutes >= MINUTES_MIN and many > 0 and few >= RATIO_MIN * many

@@ -155,6 +155,7 @@ SUITES = (
         _STATE,
         episodes=100,
         minutes=30,
+        observations=("agent_position", "keypoint"),  # as published
         compare=_ACT_AND_JEPA,
     ),
     Suite(
