@@ -5,7 +5,8 @@
 Records play without labels (`play/free`, at least 30 minutes) and, apart from it, held-out play; trains a preset on
 the first; takes as goals the last observations of each sub-task's completions in the second, and rolls out from
 unseen starts. Success is the sub-task's own condition. Met if, with the first sampler and without guidance, 3 steps
-have at least 0.95 of the success of 50. Every cell is kept in OUTPUT/cells.json: stopped, the same command goes on. `--picture` draws the table.
+have at least 0.95 of the success of 50. Every cell is kept in OUTPUT/cells.json: stopped, the same command goes on.
+`--picture` draws the table.
 """
 
 from __future__ import annotations
