@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies import noise
 from robot_learning.policies.config import Norm
+from robot_learning.policies.map_convolution import use_map_convolutions
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -22,6 +21,8 @@ def make_backbone(name: str, norm: Norm) -> Any:
     Raises:
         UnknownName: timm has no such model.
     """
+    import timm  # brings torchvision: 100 MB that policies without images are spared
+
     known = timm.list_models()
     if name not in known:
         raise unknown_name("timm backbone", name, known)
@@ -29,6 +30,7 @@ def make_backbone(name: str, norm: Norm) -> Any:
     if norm == "frozen_batch":  # zeros in a frozen norm would shut its residual branch for good
         more = {"norm_layer": _frozen_batch_norm, "zero_init_last": False}
     backbone = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", **more)
+    use_map_convolutions(backbone)
     # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -77,5 +79,7 @@ def _group_norm(channels: int, **where: Any) -> nn.GroupNorm:
     return nn.GroupNorm(channels // 16, channels, **where)
 
 
-def _frozen_batch_norm(channels: int, **where: Any) -> FrozenBatchNorm2d:
+def _frozen_batch_norm(channels: int, **where: Any) -> nn.Module:
+    from torchvision.ops import FrozenBatchNorm2d
+
     return FrozenBatchNorm2d(channels).to(**where)

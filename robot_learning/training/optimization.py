@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.optimization import SchedulerType, get_scheduler
-from diffusers.training_utils import EMAModel
 from torch.optim.lr_scheduler import StepLR
 
 from robot_learning.errors import unknown_name
 from robot_learning.policies.base import Policy
 from robot_learning.policies.recipe import Recipe
+
+if TYPE_CHECKING:
+    from diffusers.training_utils import EMAModel
 
 STEP = "step"  # BESO's learning rate: times STEP_FACTOR after each STEP_EVERY optimiser steps
 STEP_EVERY, STEP_FACTOR = 100, 0.99
@@ -46,6 +48,8 @@ def make_average(policy: Policy, recipe: Recipe) -> EMAModel | None:
     """
     if recipe.ema == "none":
         return None
+    from diffusers.training_utils import EMAModel  # brings torchvision, which runs without an average are spared
+
     return EMAModel(
         policy.parameters(),
         decay=recipe.ema_decay,

@@ -10,17 +10,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from robot_learning.errors import StoreError
 from robot_learning.policies.atomic import atomic_directory
 from robot_learning.training.folder import STATES, saved, step_name
+
+if TYPE_CHECKING:
+    from diffusers.training_utils import EMAModel
 
 TENSORS, RECORD = "state.safetensors", "state.json"
 NOT_AVERAGED = {"loss", "lr", "grad_norm"}  # the loss has its own sum, the others are logged as they were last

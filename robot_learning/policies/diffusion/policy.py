@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor, nn
 
 from robot_learning.contract import Contract
@@ -98,6 +98,8 @@ def make_sampler(name: str, config: DiffusionConfig, clip: bool) -> Any:
         return DDPMScheduler(**schedule, clip_sample=clip, variance_type="fixed_small")
     if name == "ddim":
         return DDIMScheduler(**schedule, clip_sample=clip)
+    from diffusers import DPMSolverMultistepScheduler  # brings scipy, 40 MB
+
     return DPMSolverMultistepScheduler(
         **schedule,
         algorithm_type="dpmsolver++",
