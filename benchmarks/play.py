@@ -103,6 +103,11 @@ def table(cells: dict[Cell, dict[str, Any]], options: argparse.Namespace) -> Non
         print(f"{sampler:<18}{guidance:>9g}{steps:>7}{shown}  {wilson(sum(all_wins), len(all_wins)).percent()}")
 
 
+def decides(cell: Cell, options: argparse.Namespace) -> bool:
+    """Whether the verdict needs it."""
+    return cell[1] == options.samplers[0] and cell[2] in (FEW, MANY) and cell[3] == 1
+
+
 def draw(cells: dict[Cell, dict[str, Any]], options: argparse.Namespace) -> None:
     """Success over all sub-tasks by number of steps: a panel for each guidance, a line for each sampler."""
     import matplotlib
@@ -187,7 +192,7 @@ def main() -> int:
     kept = json.loads(path.read_text()) if path.exists() else {}
     cells = {tuple(c["cell"]): c for c in kept["cells"]} if kept.get("of") == same else {}
     wanted: list[Cell] = list(product(SUB_TASKS, options.samplers, options.inference_steps, options.guidance))
-    wanted.sort(key=lambda cell: (cell[3], cell[2]))  # what the verdict needs, and what is quick, first
+    wanted.sort(key=lambda cell: (not decides(cell, options), cell[2], cell[3]))  # then the quick ones
     missing = [cell for cell in wanted if cell not in cells]
     arguments = (str(run), str(held_out.path), seeds, options.batch)
     for done in share_out(evaluating, arguments, missing, options.workers, 0.0):
