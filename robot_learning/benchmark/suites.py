@@ -155,7 +155,7 @@ SUITES = (
         _STATE,
         episodes=100,
         minutes=30,
-        observations=("agent_position", "keypoint"),  # as published
+        observations=("agent_position", "block_position", "block_angle"),
         compare=_ACT_AND_JEPA,
     ),
     Suite(

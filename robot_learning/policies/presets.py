@@ -33,7 +33,7 @@ class Preset:
 # Published hyperparameters are those of Diffusion Policy's code (real-stanford/diffusion_policy, configs
 # train_diffusion_{unet,transformer}_{lowdim,hybrid}_workspace), 5,000 epochs from state and 3,050 from images
 # on about 100 steps per epoch. Those marked "small" are ours, for one CPU core.
-_PAD_AFTER = 7  # Ta - 1, as in that code, for those of its horizons
+_PAD_AFTER = 7  # Ta - 1, as in that code
 _PUBLISHED_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 1000}
 _SMALL_TRANSFORMER = {"betas": (0.9, 0.95), "weight_decay": 1e-3, "warmup_steps": 200}
 # ACT: 2,000 epochs of 50 episodes, one window each, in batches of 8 are 12,500 steps, for real tasks twice or more
@@ -135,7 +135,7 @@ PRESETS = (
     ),
     Preset(
         "diffusion_unet_state_small",
-        DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64, pad_after=_PAD_AFTER),
+        DiffusionUNetConfig(dims=(32, 64, 128), step_dim=64),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
         images=False,
         about="U-Net from state, about 1 M parameters: good policies in minutes on one CPU core",
@@ -150,7 +150,6 @@ PRESETS = (
             attention_dropout=0.0,
             causal=False,
             init="width",
-            pad_after=_PAD_AFTER,
         ),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, **_SMALL_TRANSFORMER),  # type: ignore[arg-type]
         images=False,
@@ -158,7 +157,7 @@ PRESETS = (
     ),
     Preset(
         "flow_unet_state_small",
-        FlowUNetConfig(dims=(32, 64, 128), step_dim=64, pad_after=_PAD_AFTER),
+        FlowUNetConfig(dims=(32, 64, 128), step_dim=64),
         Recipe(steps=15_000, batch_size=64, lr=1e-3, warmup_steps=200),
         images=False,
         about="flow matching with the small U-Net, from state, for one CPU core",
@@ -168,7 +167,6 @@ PRESETS = (
         DiffusionUNetConfig(
             dims=(32, 64, 128),
             step_dim=64,
-            pad_after=_PAD_AFTER,
             vision=VisionConfig(image_size=(64, 64), backbone="resnet10t"),
         ),
         Recipe(steps=10_000, batch_size=32, lr=3e-4),
@@ -191,7 +189,7 @@ PRESETS = (
     ),
     Preset(
         "diffusion_unet_image_small",
-        DiffusionUNetConfig(dims=(64, 128, 256), step_dim=64, pad_after=_PAD_AFTER),
+        DiffusionUNetConfig(dims=(64, 128, 256), step_dim=64),
         Recipe(steps=20_000, batch_size=32, lr=3e-4),
         images=True,
         about="ResNet-18 and a small U-Net, for one small GPU",
