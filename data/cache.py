@@ -275,8 +275,9 @@ class Windows:
         self.rows, self.first, self.last = self.rows[whole], self.first[whole], self.last[whole]
         if not len(self.rows):
             raise UserError(
-                f"the data has no window of {spec.To} valid observations of {', '.join(observations)} with an action; "
-                "'robot-learning data check' says which samples are missing or late."
+                f"the data has no window of {spec.To} valid observations of {', '.join(observations)} with an action"
+                + (f" and at most {spec.pad_after} past its episode's end; " if spec.pad_after is not None else "; ")
+                + "'robot-learning data check' says which samples are missing or late."
             )
 
     def __len__(self) -> int:

@@ -57,8 +57,12 @@ def crop_size(image_size: tuple[int, int], crop: float | tuple[int, int]) -> tup
     return crop
 
 
-def random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, To, H, W, C) to (B, To, *size, C), each frame at a place of its own."""
+def cropped(images: Tensor, size: tuple[int, int], at_random: bool) -> Tensor:
+    """(B, To, H, W, C) to (B, To, *size, C): each frame at a place of its own, or the centres."""
+    return _random_crop(images, size) if at_random else _centre_crop(images, size)
+
+
+def _random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
     B, To, height, width, _ = images.shape
     h, w = size
     device = images.device
@@ -68,8 +72,7 @@ def random_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
     return images[b[..., None, None], t[:, None, None], top[..., :, None], left[..., None, :]]
 
 
-def centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(..., H, W, C) to (..., *size, C)."""
+def _centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
     (height, width), (h, w) = images.shape[-3:-1], size
     top, left = (height - h) // 2, (width - w) // 2
     return images[..., top : top + h, left : left + w, :]

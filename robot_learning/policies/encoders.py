@@ -14,14 +14,7 @@ from torch import Tensor, nn
 
 from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
-from robot_learning.policies.backbone import (
-    centre_crop,
-    crop_size,
-    make_backbone,
-    map_shape,
-    random_crop,
-    register_statistics,
-)
+from robot_learning.policies.backbone import crop_size, cropped, make_backbone, map_shape, register_statistics
 from robot_learning.policies.config import VisionConfig
 from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
@@ -71,7 +64,7 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, To, H, W, 3) uint8 to (B, To, feature_dim); crops at random in training mode, else the centre."""
         lead = images.shape[:2]
-        x = random_crop(images, self.crop_size) if self.training else centre_crop(images, self.crop_size)
+        x = cropped(images, self.crop_size, self.training)
         x = x.flatten(0, 1).permute(0, 3, 1, 2).to(self.project.weight.dtype)
         x = (x / 255.0 - self.mean) / self.std if self.standardise else x / 127.5 - 1.0
         x = self.backbone(x.contiguous(memory_format=torch.channels_last))

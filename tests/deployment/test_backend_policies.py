@@ -54,10 +54,11 @@ def test_onnx_predicts_what_pytorch_does(name):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4)
 
 
-def test_a_back_end_s_goal_is_heeded_and_the_same_through_onnx():
+@pytest.mark.parametrize("name", ["onnx", "compile"])
+def test_a_back_end_s_goal_is_heeded_and_the_same_in_all(name):
     goal = {n: v[:1] for n, v in observation(7, NAMES).items()}
-    eager, onnx = PolicyBackend(goal_policy(), goal=goal), PolicyBackend(goal_policy(), "onnx", goal=goal)
+    eager, other = PolicyBackend(goal_policy(), goal=goal), PolicyBackend(goal_policy(), name, goal=goal)
     window = observation(0, NAMES)
     towards, elsewhere = eager.infer(window, None, ""), PolicyBackend(goal_policy()).infer(window, None, "")
     assert abs(towards - elsewhere).max() > 1e-3
-    np.testing.assert_allclose(onnx.infer(window, None, ""), towards, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(other.infer(window, None, ""), towards, rtol=1e-4, atol=1e-4)

@@ -11,14 +11,7 @@ from robot_learning.contract import Contract
 from robot_learning.errors import ConfigError, unknown_name
 from robot_learning.policies.act.config import ActConfig, MapConfig
 from robot_learning.policies.act.positions import map_positions
-from robot_learning.policies.backbone import (
-    centre_crop,
-    crop_size,
-    make_backbone,
-    map_shape,
-    random_crop,
-    register_statistics,
-)
+from robot_learning.policies.backbone import crop_size, cropped, make_backbone, map_shape, register_statistics
 from robot_learning.policies.encoders import image_shape
 from robot_learning.policies.features import FeatureVector
 from robot_learning.policies.normalizer import Normalizer
@@ -48,8 +41,7 @@ class FeatureMap(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 to (N, h * w, dim); crops at random in training mode, else the centre."""
         if self.crop_size != self.image_size:
-            crop = random_crop if self.training else centre_crop
-            images = crop(images[:, None], self.crop_size)[:, 0]
+            images = cropped(images[:, None], self.crop_size, self.training)[:, 0]
         x = (images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255.0 - self.mean) / self.std
         x = self.project(self.backbone(x.contiguous(memory_format=torch.channels_last)))
         return x.flatten(2).transpose(1, 2)
