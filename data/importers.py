@@ -84,6 +84,7 @@ def import_dataset(
     task: str = "",
     outcome: str | None = None,
     progress: bool = True,
+    mirror: bool = False,
 ) -> ImportReport:
     """Import a Diffusion Policy replay buffer (a zarr directory), a LeRobot dataset or a robomimic HDF5 file.
 
@@ -95,6 +96,7 @@ def import_dataset(
         rate_hz: the source's steps per second, where neither layout nor source say it.
         robot, task: where the source does not say them.
         outcome: "success" or "failure" where that is known of all its episodes.
+        mirror: add each episode's mirror image, where the layout knows its task's symmetry.
 
     Raises:
         UserError: the source is malformed or lacks something; one sentence says what.
@@ -106,6 +108,8 @@ def import_dataset(
             f"there is nothing at {path}; "
             "give a replay buffer (a zarr directory), a LeRobot dataset (a folder) or a robomimic .hdf5 file."
         )
+    if mirror and layout is None:
+        raise UserError("mirror images need a layout that knows its task's symmetry: --layout pusht.")
     data: Source
     if is_dataset(path):
         from robot_learning.data.lerobot import LeRobotSource
@@ -116,7 +120,7 @@ def import_dataset(
     elif path.is_dir():
         from robot_learning.data.replay import ReplaySource
 
-        data = ReplaySource(path, layout, rate_hz, robot, task)
+        data = ReplaySource(path, layout, rate_hz, robot, task, mirror)
     else:
         from robot_learning.data.robomimic import RobomimicSource
 

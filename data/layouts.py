@@ -6,13 +6,23 @@ share one contract, and a policy trained on the one runs in the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from robot_learning.contract import Contract, Feature, StreamSpec
 from robot_learning.errors import unknown_name
 
 PUSHT_RATE_HZ = 10.0
+PUSHT_BOARD_PX = 512.0
+# The published keypoints in the block's own frame [px], found from the demonstrations, where they are rigid.
+_KEYPOINTS = np.array(
+    [
+        [9.270, 90.041], [-60.984, -1.187], [60.913, -1.393], [-0.271, 25.544], [-14.065, 122.816],
+        [39.003, 32.857], [-39.966, 32.730], [-16.824, 62.863], [23.542, -1.700],
+    ]
+)  # fmt: skip
 
 
 def _pusht() -> Contract:
@@ -62,6 +72,42 @@ A disc pushes a T-shaped block onto its outline. Frame `board`: a square of 512 
 """
 
 
+def pusht_keypoints(position: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Where the published keypoints are, (..., 9, 2) [px], with the block at (..., 2) [px] and (..., 1) [rad]."""
+    c, s = np.cos(angle), np.sin(angle)
+    x, y = _KEYPOINTS[:, 0], _KEYPOINTS[:, 1]
+    return position[..., None, :] + np.stack([c * x - s * y, s * x + c * y], axis=-1)
+
+
+def pusht_mirrored(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """An episode of PushT in the mirror that swaps the board's two other corners and leaves the outline in place.
+
+    The T is symmetric about its stem, which points along the diagonal x + y = 512 px in its outline: so the
+    mirror image (x, y) -> (512 - y, 512 - x) of an episode is an episode, too, and physics carry it out.
+
+    Args:
+        values: stream to (n, *shape), of `PUSHT`.
+
+    Returns:
+        the same streams.
+    """
+
+    def flipped(points: np.ndarray) -> np.ndarray:
+        return PUSHT_BOARD_PX - points[..., ::-1]
+
+    out = dict(values)
+    for name in ("agent_position", "block_position", "action_gated"):
+        if name in out:
+            out[name] = flipped(out[name])
+    if "block_angle" in out:
+        out["block_angle"] = (np.pi / 2 - out["block_angle"]) % (2 * np.pi)
+    if "keypoint" in out:  # points of the block, not symmetric about its stem
+        out["keypoint"] = pusht_keypoints(out["block_position"], out["block_angle"])
+    if "image" in out:
+        out["image"] = np.ascontiguousarray(out["image"][:, ::-1, ::-1].swapaxes(1, 2))
+    return out
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a replay buffer's keys become streams.
@@ -70,12 +116,15 @@ class Layout:
         contract: of the imported episodes.
         parts: key to the streams that it holds, in order along the last axis; one stream takes the key whole.
         task: what the demonstrations do, as one would tell a person.
+        optional: keys that a source may lack.
+        mirrored: an episode's streams to those of its mirror image, where the task has such a symmetry.
     """
 
     contract: Contract
     parts: Mapping[str, tuple[str, ...]]
     task: str = ""
     optional: frozenset[str] = field(default=frozenset())
+    mirrored: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -90,6 +139,7 @@ LAYOUTS: dict[str, Layout] = {
         },
         task="Push the T-shaped block onto its outline.",
         optional=frozenset({"img", "keypoint", "n_contacts"}),
+        mirrored=pusht_mirrored,
     ),
 }
 

@@ -6,12 +6,14 @@ meta/episode_ends   (E,) where each ends
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import zarr
 
 from robot_learning.data.importers import SourceEpisode, is_image, plain_contract, require_rate
+from robot_learning.data.layouts import LAYOUTS
 from robot_learning.data.layouts import layout as layout_called
 from robot_learning.errors import UserError
 
@@ -19,8 +21,11 @@ from robot_learning.errors import UserError
 class ReplaySource:
     """A replay buffer as a :class:`robot_learning.data.importers.Source`; see `import_dataset` for the arguments."""
 
-    def __init__(self, path: Path, layout: str | None, rate_hz: float | None, robot: str, task: str) -> None:
+    def __init__(
+        self, path: Path, layout: str | None, rate_hz: float | None, robot: str, task: str, mirror: bool = False
+    ) -> None:
         self._path = path
+        self._mirrored = _mirror(layout) if mirror else None
         self.notes: list[str] = []
         self._arrays, self._ends = self._open()
         if layout is not None:
@@ -53,10 +58,17 @@ class ReplaySource:
         self.task = task
 
     def __len__(self) -> int:
-        return len(self._ends)
+        """The source's episodes; with their mirror images, twice that."""
+        return len(self._ends) * (1 if self._mirrored is None else 2)
 
     def episode(self, index: int) -> SourceEpisode:
-        """Read one episode, its keys split into streams."""
+        """Read one episode, its keys split into streams; those behind the source's own are mirror images."""
+        if index >= len(self._ends) and self._mirrored is not None:
+            original = index - len(self._ends)
+            return SourceEpisode(self._mirrored(self._values(original)), {"mirror_image_of": original})
+        return SourceEpisode(self._values(index))
+
+    def _values(self, index: int) -> dict[str, np.ndarray]:
         values: dict[str, np.ndarray] = {}
         for key, streams in self._parts.items():
             rows = self._read(key, index)
@@ -73,7 +85,7 @@ class ReplaySource:
                 columns = [rows]
             for spec, column in zip(specs, columns, strict=True):
                 values[spec.name] = self._exact(column, spec.shape, spec.dtype, key, index)
-        return SourceEpisode(values)
+        return values
 
     def _exact(self, rows: np.ndarray, shape: tuple[int, ...], dtype: str, key: str, index: int) -> np.ndarray:
         """The rows in another dtype, if that loses nothing."""
@@ -141,6 +153,16 @@ class ReplaySource:
 
     def _keys(self) -> str:
         return ", ".join(sorted(self._arrays))
+
+
+def _mirror(name: str | None) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """What makes mirror images in this layout, or UserError."""
+    able = sorted(key for key, one in LAYOUTS.items() if one.mirrored is not None)
+    if name is None or (mirrored := layout_called(name).mirrored) is None:
+        raise UserError(
+            f"mirror images need a layout that knows its task's symmetry: --layout {' or '.join(able)}; got {name}."
+        )
+    return mirrored
 
 
 def _integral(values: np.ndarray) -> bool:

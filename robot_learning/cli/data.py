@@ -98,6 +98,7 @@ def import_(
     outcome: Literal["success", "failure"] | None = None,
     rig: str | None = None,
     namespace: str | None = None,
+    mirror: bool = False,
 ) -> int:
     """Import rosbag2 bags, LeRobot datasets, Diffusion Policy's replay zarr or robomimic's HDF5; all is read back.
 
@@ -112,6 +113,7 @@ def import_(
         outcome: where that is known of all its episodes.
         rig: for bags: the rig, by name or file, whose topics they hold.
         namespace: for bags: of the rig's topics, where the bag holds several rigs.
+        mirror: add each episode's mirror image, where --layout knows its task's symmetry: pusht.
     """
     from robot_learning.data.bags import import_bags, is_bag
     from robot_learning.data.importers import import_dataset
@@ -120,10 +122,12 @@ def import_(
     if is_bag(source) or rig is not None:
         if rig is None:
             raise UserError(f"{source} is a bag: its topics are read as a rig says; give --rig.")
+        if mirror:
+            raise UserError("--mirror is for replay buffers whose --layout knows its task's symmetry, not for bags.")
         contract, sources = _station(rig)
         report = import_bags(source, Store.open_or_create(store), contract, sources, task, outcome, namespace)
     else:
-        report = import_dataset(source, store, layout, rate_hz, robot, task, outcome)
+        report = import_dataset(source, store, layout, rate_hz, robot, task, outcome, mirror=mirror)
     for note in report.notes:
         print(note)
     print(f"{len(report.written)} episodes imported, {report.skipped} were there already, {report.samples} samples")

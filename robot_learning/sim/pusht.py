@@ -13,21 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from robot_learning.data.layouts import LAYOUTS, PUSHT
+from robot_learning.data.layouts import LAYOUTS, PUSHT, PUSHT_BOARD_PX, pusht_keypoints
 from robot_learning.sim.adapter import Adapter
 
 TASKS = ("pusht",)
 _SUCCESS_COVERAGE = 0.95
 _MAX_STEPS = 300
-_BOARD_PX = 512.0
 _PICTURE_PX = 256
-# The published keypoints in the block's own frame [px], found from the demonstrations, where they are rigid.
-_KEYPOINTS = np.array(
-    [
-        [9.270, 90.041], [-60.984, -1.187], [60.913, -1.393], [-0.271, 25.544], [-14.065, 122.816],
-        [39.003, 32.857], [-39.966, 32.730], [-16.824, 62.863], [23.542, -1.700],
-    ]
-)  # fmt: skip
 
 
 class PushTEnv(Adapter):
@@ -41,7 +33,7 @@ class PushTEnv(Adapter):
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         from gym_pusht.envs import pusht
 
-        board = np.zeros(2), np.full(2, _BOARD_PX)
+        board = np.zeros(2), np.full(2, PUSHT_BOARD_PX)
         super().__init__("pusht", LAYOUTS["pusht"].task, PUSHT, board, _MAX_STEPS, cameras)
         self._env = pusht.PushTEnv(visualization_width=_PICTURE_PX, visualization_height=_PICTURE_PX)
 
@@ -51,7 +43,7 @@ class PushTEnv(Adapter):
         self._score = 0.0
 
     def _advance(self, action: np.ndarray) -> tuple[np.ndarray, float, dict[str, Any]]:
-        executed = np.clip(action, 0, _BOARD_PX)
+        executed = np.clip(action, 0, PUSHT_BOARD_PX)
         _, _, _, _, self._info = self._env.step(executed)
         self._periods += 1
         coverage = float(self._info["coverage"])
@@ -62,12 +54,12 @@ class PushTEnv(Adapter):
 
     def _measure(self) -> dict[str, np.ndarray]:
         x, y, angle = self._info["block_pose"]
-        position, c, s = np.array([x, y]), np.cos(angle), np.sin(angle)
+        position, turned = np.array([x, y]), np.array([angle % (2 * np.pi)])
         values = {
             "agent_position": np.array(self._info["pos_agent"], np.float64),
             "block_position": position,
-            "block_angle": np.array([angle % (2 * np.pi)]),
-            "keypoint": position + _KEYPOINTS @ np.array([[c, s], [-s, c]]),
+            "block_angle": turned,
+            "keypoint": pusht_keypoints(position, turned),
             "contacts": np.array([float(self._info["n_contacts"])]),
         }
         return values | {"image": self._env._render()} if self.cameras else values

@@ -232,3 +232,23 @@ def test_verification_takes_a_wrong_episode_out_of_use(tmp_path):
     with pytest.raises(StoreError, match="stream 'action_gated': what was read back is not what was imported"):
         verify(store, episode, values)
     assert episode.id not in [e.id for e in store.episodes()]
+
+
+def test_mirror_images_follow_the_episodes_and_say_of_which_they_are(tmp_path):
+    arrays = pusht_arrays()
+    source = replay(tmp_path / "p.zarr", arrays)
+    report = run(source, tmp_path / "s", layout="pusht", mirror=True)
+    episodes = Store.open(tmp_path / "s").episodes()
+    assert len(report.written) == len(episodes) == 2 * len(ENDS)
+    assert [e.metadata["provenance"].get("mirror_image_of") for e in episodes] == [None, None, None, 0, 1, 2]
+    got = {name: s.read(np.arange(len(s))) for name, s in episodes[4].streams.items()}
+    x, y = arrays["state"][5:12, 2:4].astype(np.float64).T
+    assert np.array_equal(got["block_position"], np.stack([512 - y, 512 - x], 1))
+    assert np.array_equal(got["image"][:, 10, 20], arrays["img"][5:12, 95 - 20, 95 - 10])
+    assert run(source, tmp_path / "s", layout="pusht", mirror=True).skipped == 2 * len(ENDS)
+
+
+def test_mirror_images_want_a_layout_that_knows_the_symmetry(tmp_path):
+    source = replay(tmp_path / "p.zarr", pusht_arrays())
+    with pytest.raises(UserError, match=r"--layout pusht"):
+        run(source, tmp_path / "s", rate_hz=10, mirror=True)

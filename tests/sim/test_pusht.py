@@ -2,7 +2,7 @@ import conformance
 import numpy as np
 import pytest
 
-from robot_learning.data.layouts import PUSHT
+from robot_learning.data.layouts import PUSHT, pusht_mirrored
 from robot_learning.errors import UserError
 from robot_learning.sim.registry import make
 
@@ -92,3 +92,37 @@ def test_keypoints_lie_on_the_block(env):
 def test_it_has_no_expert_and_says_so(env):
     with pytest.raises(UserError, match="no scripted expert"):
         env.expert()
+
+
+def test_the_mirror_image_of_an_episode_is_an_episode():
+    rng = np.random.default_rng(0)
+    actions = np.clip(256 + np.cumsum(rng.normal(0, 40, (60, 2)), axis=0), 30, 480)
+
+    def played(start, actions):
+        """Streams of the episode that begins at `start`, at rest, and how much of the outline the block covers then."""
+        env = make("pusht")
+        first = {name: start[name][0].tolist() for name in ("agent_position", "block_position", "block_angle")}
+        place(env, tuple(first["agent_position"]), tuple(first["block_position"]), first["block_angle"][0])
+        rows = []
+        for action in actions:
+            env.step(action)
+            rows.append(env._measure())
+        env.close()
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}, env._info["coverage"]
+
+    start = {
+        "agent_position": np.array([[256.0, 256.0]]),
+        "block_position": np.array([[200.0, 300.0]]),
+        "block_angle": np.array([[1.0]]),
+    }
+    straight, coverage = played(start, actions)
+    assert straight["contacts"].max() > 0  # it was pushed
+    assert np.abs(np.diff(straight["block_angle"], axis=0)).max() > 1e-3
+    flipped = pusht_mirrored(start | {"action_gated": actions})
+    other, other_coverage = played(flipped, flipped["action_gated"])
+    wanted = pusht_mirrored(straight)
+    for name in ("agent_position", "block_position", "block_angle", "keypoint"):
+        assert np.allclose(other[name], wanted[name], atol=0.01), name
+    assert other_coverage == pytest.approx(coverage, abs=1e-3)
+    unlike = np.abs(other["image"].astype(int) - wanted["image"]).max(axis=-1) > 64
+    assert unlike.mean() < 0.02  # edges, drawn to the next pixel
