@@ -95,7 +95,7 @@ def _serve(config: ServeConfig, checkpoint: Path) -> int:
 
     from robot_learning.deployment.backends import load_backend
     from robot_learning.deployment.server import PolicyServer
-    from robot_learning.policies.checkpoint import find
+    from robot_learning.policies.checkpoint import describe, find
     from robot_learning.policies.goals import recording
 
     torch.set_num_threads(config.threads)
@@ -109,6 +109,8 @@ def _serve(config: ServeConfig, checkpoint: Path) -> int:
     print(f"a chunk takes {1000 * seconds:.1f} ms ({config.backend}, {config.device})")
     if changed := config.sampling.changes():
         print("samples otherwise than trained: " + ", ".join(f"{name} {value}" for name, value in changed.items()))
+    if caution := config.sampling.caution(describe(checkpoint)["config"]):
+        print(f"caution: {caution}")
     if goal is not None:
         print(f"towards the end of recording {goal.id}")
     print(f"serving {checkpoint} on {server.endpoint}", flush=True)

@@ -39,11 +39,15 @@ _RECORDED = _of(SIM, "seed")  # a recording needs the cameras, too
 _TELEOP = (_DEVICE, *_of(TELEOP, "speed_scale"))
 _SCRIPT = _of(TELEOP, "episodes", "first_seed")
 _RECORDER = _of(RECORDER, "task", "operator", "max_gap_s")
+_SERVED = ("checkpoint", "backend", "goals", "goal_episode")  # what a server on this machine is told
 _DEPLOY = (
     Parameter("checkpoint", "", "folder of the policy that a server on this machine answers with; empty: it runs "
               "elsewhere, at --server"),
     *_of(POLICY, "server"),
     Parameter("backend", "eager", "how the server computes", choices=("eager", "compile", "onnx")),
+    Parameter("goals", "", "store of recordings; the end of one is what the server's policy is to reach, if it was "
+              "trained with goals; empty: nothing is said"),
+    Parameter("goal_episode", "", "the recording's id in 'goals'; empty: the newest that is no failure"),
     *_of(POLICY, "execution", "deadline_s", "start_paused"),
     Parameter("device", "", "input device of the person who may take over; empty: the rig's",
               choices=("", "none", *(name for name in _DEVICES if name != "scripted"))),
@@ -93,11 +97,7 @@ MODES = {
     "rollout": Mode(
         "a policy's closed-loop episodes on a simulated rig, recorded, one for each seed",
         (
-            *(
-                option
-                for option in _DEPLOY
-                if option.name in ("checkpoint", "server", "backend", "execution", "deadline_s")
-            ),
+            *(option for option in _DEPLOY if option.name in (*_SERVED, "server", "execution", "deadline_s")),
             Parameter("store", "", "folder of the store in which the episodes are recorded"),
             *_of(ROLLOUT, "rollouts", "first_rollout_seed", "results"),
             *_RECORDER,

@@ -189,8 +189,18 @@ class _Plan:
     def _policy(self) -> list[Process]:
         checkpoint, endpoint = str(self.value["checkpoint"]), str(self.value["server"] or self.rig.server.endpoint)
         found = []
+        goals, episode = str(self.value["goals"]), str(self.value["goal_episode"])
+        if goals and not checkpoint:
+            raise ConfigError(
+                f"goals are told to a server on this machine; one at {endpoint} gets them as robot-learning serve "
+                "--goals. Give --checkpoint, or leave --goals out."
+            )
+        if episode and not goals:
+            raise ConfigError(f"the recording {episode} is in which store? Say it with --goals.")
         if checkpoint:
             arguments = ["--checkpoint", checkpoint, "--endpoint", endpoint, "--backend", str(self.value["backend"])]
+            if goals:
+                arguments += ["--goals", goals, *(["--goal-episode", episode] if episode else [])]
             if self.rig.server.keys:
                 arguments += ["--keys", self.rig.server.keys]
             found.append(

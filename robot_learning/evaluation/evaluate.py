@@ -175,6 +175,8 @@ def subject(path: Path, config: EvaluateConfig, sampling: Sampling | None = None
     record = checkpoint.describe(folder)
     if sampling.changes():
         sampling.applied(registry.parse_config(record["policy"], record["config"]))
+    if caution := sampling.caution(record["config"]):
+        print(f"caution: {caution}")
     goals = str(config.goals) if config.goals and record["config"].get("goal") else None
     if goals:
         recordings(Store.open(goals))

@@ -106,6 +106,12 @@ def test_the_policy_waits_for_the_server_that_listens_where_it_asks():
     assert server.node == ""
 
 
+def test_the_server_is_told_which_goal():
+    server = one("server", "rollout", checkpoint="c", store="s", goals="done", goal_episode="E1")
+    assert server.arguments[-4:] == ("--goals", "done", "--goal-episode", "E1")
+    assert "--goal-episode" not in one("server", "deploy", checkpoint="c", goals="done").arguments
+
+
 def test_the_server_gets_the_rigs_keys(real_rig):
     rig = real_rig(server={"endpoint": "tcp://0.0.0.0:5757", "keys": "keys"})
     assert one("server", "deploy", rig, checkpoint="c").arguments[-2:] == ("--keys", "keys")
@@ -171,6 +177,8 @@ def test_every_parameter_of_a_plan_is_declared_by_its_node():
         ("teleop", {"episodes": 2.5}, "'episodes' is a whole number; got 2.5"),
         ("teleop", {"cameras": 1}, "'cameras' is true or false; got 1"),
         ("deploy", {"execution": "fast"}, "'ensemble'"),
+        ("deploy", {"server": "tcp://gpu:5757", "goals": "done"}, "Give --checkpoint, or leave --goals out"),
+        ("deploy", {"checkpoint": "c", "goal_episode": "E1"}, "Say it with --goals"),
         ("colect", {}, "unknown mode 'colect'; did you mean 'collect'"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -85,3 +85,18 @@ def test_a_worker_s_policy_samples_so_and_the_report_says_how(saved, monkeypatch
 def test_nothing_given_changes_nothing(saved):
     policy = saved[1]
     assert Sampling().of(policy) is policy
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [
+        (Sampling(), ""),
+        (Sampling("heun"), "heun in 3 steps from a noise of 20"),
+        (Sampling("heun", 10), ""),
+        (Sampling("heun", 1), ""),
+    ],
+)
+def test_heun_in_few_steps_from_much_noise_is_cautioned_against(sampling, said):
+    assert sampling.caution(asdict(BesoConfig(sigma_max=20))).startswith(said)
+    assert bool(sampling.caution(asdict(BesoConfig(sigma_max=20)))) == bool(said)
+    assert not sampling.caution(asdict(BesoConfig(sigma_max=1)))
