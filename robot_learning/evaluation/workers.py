@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
+from robot_learning.data.store import Episode as Recording
 from robot_learning.data.store import Store
 from robot_learning.evaluation.rollout import Episode, rollout
 from robot_learning.policies import checkpoint
-from robot_learning.policies.goals import choose, goal_at_end, recordings
+from robot_learning.policies.goals import Goal, choose, goal_at_end, recordings
 from robot_learning.policies.sampling import Sampling
 from robot_learning.pool import Stop, Work, share_out
 from robot_learning.sim.base import SimEnv
@@ -71,10 +73,14 @@ def _rolling(task: Task, film: Collection[int]) -> Iterator[Work]:
     envs: list[SimEnv] = []
     ends = recordings(Store.open(task.goals)) if task.goals is not None else None
 
+    @cache  # seeds share recordings, and images take time to decode
+    def goal(recording: Recording) -> Goal:
+        return goal_at_end(policy, recording)
+
     def roll(seeds: Sequence[int], stop: Stop) -> list[Episode]:
         while len(envs) < len(seeds):
             envs.append(make(task.env, cameras=cameras))
-        goals = [goal_at_end(policy, choose(ends, seed)) for seed in seeds] if ends is not None else None
+        goals = [goal(choose(ends, seed)) for seed in seeds] if ends is not None else None
         return rollout(policy, envs, seeds, film, goals)
 
     try:
