@@ -15,11 +15,21 @@ from robot_learning.policies.map_convolution import use_map_convolutions
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def make_backbone(name: str, norm: Norm) -> Any:
+_RESNETS = ("resnet10t", "resnet18", "resnet34")  # timm's without bottlenecks
+_RESNET_CHANNELS, _DEEP_STEM = (64, 128, 256, 512), 32  # theirs; the stem's of resnet10t, which has several layers
+STAGES = len(_RESNET_CHANNELS)
+
+
+def make_backbone(name: str, norm: Norm, width: float = 1.0, stages: int = STAGES) -> Any:
     """A network of timm, (N, 3, H, W) to its last feature map, with fresh weights.
+
+    Args:
+        width: of a ResNet, times the channels of each stage.
+        stages: of a ResNet, how many are kept; each one after the first halves the map.
 
     Raises:
         UnknownName: timm has no such model.
+        ConfigError: it is no ResNet, and a width or number of stages is asked for.
     """
     import timm  # brings torchvision: 100 MB that policies without images are spared
 
@@ -29,7 +39,15 @@ def make_backbone(name: str, norm: Norm) -> Any:
     more: dict[str, Any] = {"norm_layer": _group_norm}
     if norm == "frozen_batch":  # zeros in a frozen norm would shut its residual branch for good
         more = {"norm_layer": _frozen_batch_norm, "zero_init_last": False}
+    if (width != 1 or stages != STAGES) and name not in _RESNETS:
+        raise ConfigError(f"vision.width and vision.stages are for backbones {', '.join(_RESNETS)}; got {name}.")
+    if width != 1:
+        more["channels"] = tuple(round(channels * width) for channels in _RESNET_CHANNELS)
+        if name == "resnet10t":
+            more["stem_width"] = round(_DEEP_STEM * width)
     backbone = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", **more)
+    for stage in range(stages, STAGES):
+        setattr(backbone, f"layer{stage + 1}", nn.Identity())
     use_map_convolutions(backbone)
     # As the images, so that nothing is laid out anew for each step. (torch declares no such overload.)
     return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,7 +97,7 @@ def _centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _group_norm(channels: int, **where: Any) -> nn.GroupNorm:
-    return nn.GroupNorm(channels // 16, channels, **where)
+    return nn.GroupNorm(max(1, channels // 16), channels, **where)
 
 
 def _frozen_batch_norm(channels: int, **where: Any) -> nn.Module:

@@ -20,6 +20,8 @@ class VisionConfig:
         image_size: (H, W) [px] that images are resized to; None keeps the recorded size.
         crop: size of the random crop (training) or centre crop (use): a fraction of the image's sides, or (H, W) [px].
         backbone: a timm model with a feature map and BatchNorm, such as `resnet18`.
+        width: of a ResNet, times the channels of each of its stages.
+        stages: of a ResNet, how many of its four are kept; the map is finer with each one less.
         norm: of the backbone: `group`, or `frozen_batch`, whose statistics are those of trained weights that are
             brought along.
         pixels: `range`: colours to [-1, 1]; `statistics`: less the mean over the standard deviation of each colour,
@@ -32,6 +34,8 @@ class VisionConfig:
     image_size: tuple[int, int] | None = (84, 84)
     crop: float | tuple[int, int] = 0.9
     backbone: str = "resnet18"
+    width: float = 1.0
+    stages: int = 4
     norm: Norm = "group"
     pixels: Literal["range", "statistics"] = "range"
     keypoints: int = 32
@@ -40,6 +44,15 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         require_crop(self.crop)
+        require_size(self.width, self.stages)
+
+
+def require_size(width: float, stages: int) -> None:
+    """Raise ConfigError for a backbone of no width, or of more or fewer stages than ResNets have."""
+    if width <= 0:
+        raise ConfigError(f"vision.width times a backbone's channels is above 0, such as 0.25; got {width}.")
+    if not 1 <= stages <= 4:
+        raise ConfigError(f"vision.stages is from 1 to 4, which is all that a ResNet has; got {stages}.")
 
 
 def require_crop(crop: float | tuple[int, int]) -> None:

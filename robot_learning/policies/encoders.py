@@ -47,7 +47,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, image_size: tuple[int, int], vision: VisionConfig) -> None:
         super().__init__()
         self.crop_size = crop_size(image_size, vision.crop)
-        self.backbone = make_backbone(vision.backbone, vision.norm)
+        self.backbone = make_backbone(vision.backbone, vision.norm, vision.width, vision.stages)
         channels, height, width = map_shape(self.backbone, self.crop_size)
         if min(height, width) < 2:
             raise ConfigError(

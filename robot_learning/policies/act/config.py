@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from robot_learning.data.windows import WindowSpec
 from robot_learning.errors import ConfigError
-from robot_learning.policies.config import Method, Norm, PolicyConfig, require_crop
+from robot_learning.policies.config import Method, Norm, PolicyConfig, require_crop, require_size
 
 DECAY = 0.01  # of ensembling, m: the weight of the i-th oldest chunk is exp(-m i), so the oldest weighs most
 
@@ -20,6 +20,7 @@ class MapConfig:
         image_size: (H, W) [px] that images are resized to; None keeps the recorded size.
         crop: side of the random crop (training) or centre crop (use), as a fraction of the image's side; 1: none.
         backbone: a timm model with a feature map and BatchNorm, such as `resnet18`.
+        width, stages: as those of `policies.config.VisionConfig`.
         norm: `group`, or `frozen_batch` as published. Frozen statistics are those of pretrained weights: a backbone
             that is trained from scratch, as ours are, would not be normalised at all, so the default is `group`.
     """
@@ -27,10 +28,13 @@ class MapConfig:
     image_size: tuple[int, int] | None = None
     crop: float = 1.0
     backbone: str = "resnet18"
+    width: float = 1.0
+    stages: int = 4
     norm: Norm = "group"
 
     def __post_init__(self) -> None:
         require_crop(self.crop)
+        require_size(self.width, self.stages)
 
 
 @dataclass(frozen=True, kw_only=True)

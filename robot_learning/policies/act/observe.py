@@ -32,7 +32,7 @@ class FeatureMap(nn.Module):
         super().__init__()
         self.image_size = image_size
         self.crop_size = crop_size(image_size, vision.crop)
-        self.backbone = make_backbone(vision.backbone, vision.norm)
+        self.backbone = make_backbone(vision.backbone, vision.norm, vision.width, vision.stages)
         channels, height, width = map_shape(self.backbone, self.crop_size)
         self.size = (height, width)
         self.project = nn.Conv2d(channels, dim, kernel_size=1)
