@@ -78,7 +78,8 @@ class StoreJob:
             line = ["collect", "--env", self.task.env, "--episodes", str(data.episodes), "--seed", str(data.seed)]
             yield [*line, "--store", str(self.store), "--cameras" if data.cameras else "--no-cameras"]
         else:
-            yield ["data", "import", str(self.source), str(self.store), "--layout", data.layout]
+            mirror = ["--mirror"] if data.mirror else []
+            yield ["data", "import", str(self.source), str(self.store), "--layout", data.layout, *mirror]
         write_json(self.folder / RESULT, {"data": repr(data)})
 
     def fraction(self) -> float:

@@ -30,10 +30,12 @@ class Imported:
     Attributes:
         layout: what its keys mean, a name in `data.layouts`.
         about: what it is and who publishes it.
+        mirror: whether mirror images are learned from, too.
     """
 
     layout: str
     about: str
+    mirror: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ _PUSHT = Task(
         "pusht",
         "the 206 human demonstrations published with Diffusion Policy, pusht_cchi_v7_replay.zarr in "
         "https://diffusion-policy.cs.columbia.edu/data/training/pusht.zip",
+        mirror=True,
     ),
 )
 # Levels as in Seo et al., Masked World Models for Visual Control (CoRL 2022), which sorted MetaWorld's 50 tasks.
@@ -150,7 +153,7 @@ SUITES = (
     ),
     Suite(
         "pusht-human-state",
-        "PushT from its state, 206 human demonstrations, half an hour on one core for each policy",
+        "PushT from its state, 206 human demonstrations and their mirror images, half an hour on one core each",
         (_PUSHT,),
         _STATE,
         episodes=100,
@@ -160,7 +163,7 @@ SUITES = (
     ),
     Suite(
         "pusht-human-image",
-        "PushT from images, 206 human demonstrations",
+        "PushT from images, 206 human demonstrations and their mirror images",
         (_PUSHT,),
         _IMAGE,
         kind="image",
