@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from robot_learning.benchmark.cells import RESULT, cells, choose
+from robot_learning.benchmark.jobs import StoreJob
 from robot_learning.benchmark.run import RunConfig, run
 from robot_learning.benchmark.suites import SUITES, Experts, Suite, Task, suite
 from robot_learning.errors import ConfigError, UnknownName, UserError
@@ -83,3 +84,10 @@ def test_an_import_needs_its_source_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match="there is nothing at"):
         run(replace(config, source=tmp_path / "nowhere"))
     assert not (tmp_path / "out").exists()
+
+
+def test_pusht_is_imported_with_its_mirror_images(tmp_path):
+    job = StoreJob(suite("pusht-human-state").tasks[0], tmp_path / "s", tmp_path / "p.zarr")
+    assert next(job.stages()) == [
+        "data", "import", str(tmp_path / "p.zarr"), str(tmp_path / "s"), "--layout", "pusht", "--mirror",
+    ]  # fmt: skip
