@@ -129,6 +129,7 @@ class MujocoCamera:
 
     Attributes:
         frames: exposures not yet read, oldest first.
+        covered: while True, it takes none.
     """
 
     def __init__(self, name: str, config: CameraConfig, world: World) -> None:
@@ -137,6 +138,7 @@ class MujocoCamera:
         self._renderer: Renderer | None = None
         self._sequence = 0
         self.frames: list[CameraFrame] = []
+        self.covered = False
         world.every(config.rate_hz, self._expose)
 
     def connect(self) -> None:
@@ -172,7 +174,7 @@ class MujocoCamera:
         return np.zeros(5)
 
     def _expose(self, now_ns: int) -> None:
-        if self._renderer is None:
+        if self._renderer is None or self.covered:
             return
         colour, depth = self._renderer.render(self.name, self._config.depth)
         self.frames.append(CameraFrame(now_ns, self._sequence, colour, depth))

@@ -7,6 +7,7 @@ that an episode is the same whichever worker runs it and whatever ran before it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -106,6 +107,13 @@ def _stack(policy: Policy, names: Sequence[str], items: Sequence[Mapping[str, np
     return {name: torch.from_numpy(np.stack([i[name] for i in items])).to(policy.device) for name in names}
 
 
+def _watched_steps(policy: Policy, env: SimEnv) -> int:
+    """How many steps before a prediction cameras must have watched: those observed, and a period of the slowest."""
+    contract = env.contract
+    rates = [contract.spec_of(name).rate_hz for name in policy.view.images(contract)]
+    return policy.spec.To + math.ceil(contract.policy_rate_hz / min(rates)) if rates else 0
+
+
 class _Run:
     """One episode under way."""
 
@@ -115,12 +123,14 @@ class _Run:
         self._env, self._seed, self._film, self.goal = env, seed, film, goal
         self._view = policy.view
         self._buffer = LiveBuffer(env.contract, (policy.spec.To - 1) / env.contract.policy_rate_hz)
+        self._watched = _watched_steps(policy, env)
         self.generator = torch.Generator().manual_seed(seed)
         self.ended = ""
         self.inference_ms: list[float] = []
         self._steps, self._score, self._success = 0, 0.0, False
         self._trips: Counter[str] = Counter()
         self._frames: list[np.ndarray] = []
+        env.watching = True
         env.reset(seed=seed)
         self._buffer.extend(env.samples())
         self._picture()
@@ -135,7 +145,8 @@ class _Run:
 
     def execute(self, actions: np.ndarray) -> None:
         """Take the actions (Ta, Da), or those until the episode's end."""
-        for action in actions:
+        for left, action in zip(reversed(range(len(actions))), actions, strict=True):
+            self._env.watching = left < self._watched  # the next chunk sees no earlier frames
             try:
                 _, _, terminated, truncated, info = self._env.step(action)
             except SafetyError as error:  # the gate's refusal is the policy's failure, not ours

@@ -29,7 +29,7 @@ class Adapter(SimEnv):
         name: the registry's name.
         task: what to do, as one would tell a person.
         actions: lowest and highest action, (Da,) each.
-        cameras: without them, `_measure` gives no images and no depth.
+        cameras: without them, `_measure` gives no images and no depth, nor while nobody is `watching`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
@@ -52,6 +52,11 @@ class Adapter(SimEnv):
             spec.name: _space(spec) for spec in shown if cameras or spec.unit not in PICTURES
         }
         self.observation_space = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]  # Dict is a Space of Any
+
+    @property
+    def _sees(self) -> bool:
+        """Whether `_measure` is to give images and depth now."""
+        return self.cameras and self.watching
 
     def _begin(self, seed: int) -> None:
         """Start an episode; the same seed always gives the same start."""
@@ -115,7 +120,7 @@ class Adapter(SimEnv):
         values, now = self._measure(), self.now_ns
         for name, value in values.items():
             self._emit(name, now, value)
-        return {name: values[name] for name in self.observation_space}  # type: ignore[attr-defined]
+        return {name: values[name] for name in self.observation_space if name in values}  # type: ignore[attr-defined]
 
     def _emit(self, stream: str, stamp_ns: int, value: np.ndarray) -> None:
         sequence = self._sequence.get(stream, 0)

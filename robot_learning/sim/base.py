@@ -35,12 +35,14 @@ class SimEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         name: the registry's name, e.g. `panda/lift`.
         task: what to do, as one would tell a person.
         max_steps: steps after which an episode is truncated.
+        watching: while False, cameras take no frames, which saves most of a step's time where nobody looks.
     """
 
     contract: Contract
     name: str
     task: str
     max_steps: int
+    watching: bool = True
 
     @property
     def now_ns(self) -> int:

@@ -88,7 +88,7 @@ class MetaWorldEnv(Adapter):
             "objects": self.vector[4:18].copy(),
             "goal_position": np.array(self._env._get_pos_goal(), np.float64),
         }
-        if self.cameras:
+        if self._sees:
             colour, depth = self._renderer(fine=False).render(_CAMERA, depth=True)
             # The camera hangs head down: half a turn in the image puts it upright.
             values[_CAMERA], values[f"{_CAMERA}_depth"] = _upright(colour), _upright(depth)

@@ -62,7 +62,7 @@ class PushTEnv(Adapter):
             "keypoint": pusht_keypoints(position, turned),
             "contacts": np.array([float(self._info["n_contacts"])]),
         }
-        return values | {"image": self._env._render()} if self.cameras else values
+        return values | {"image": self._env._render()} if self._sees else values
 
     def _elapsed_s(self) -> float:
         # pymunk has no clock: gym-pusht takes a whole number of its steps in each period.

@@ -87,6 +87,7 @@ class RigEnv(SimEnv):
         self._kind.place(self._rig, self._task, self._world, self.robot, self.np_random)
         for camera in self._cameras:
             camera.restart()
+            camera.covered = False
         self._objects.clear()
         self._samples: list[Sample] = []
         self._sequence = dict.fromkeys(self._specs, 0)
@@ -103,6 +104,8 @@ class RigEnv(SimEnv):
         gated, executed, trips = self._command(commanded)
         for stage, target in (("commanded", commanded), ("gated", gated), ("executed", executed)):
             self._emit(f"action_{stage}", self.now_ns, flatten(target))
+        for camera in self._cameras:
+            camera.covered = not self.watching
         self._world.advance_to(self.now_ns + self._period_ns)
         self._collect()
         self._steps += 1

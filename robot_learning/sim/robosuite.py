@@ -99,7 +99,7 @@ class RobosuiteEnv(Adapter):
             "objects": state["object-state"],
         }
         values = {name: np.array(value, np.float64) for name, value in values.items()}
-        if self.cameras:
+        if self._sees:
             for name, camera in _CAMERAS.items():
                 values[name], values[f"{name}_depth"] = self._renderer(fine=False).render(camera, depth=True)
         self.measured = values
