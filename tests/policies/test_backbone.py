@@ -25,7 +25,7 @@ def test_a_resnet_is_as_wide_and_deep_as_asked(name, width, stages, shape):
 
 @pytest.mark.parametrize(("width", "stages"), [(0.5, 4), (1.0, 3)])
 def test_other_backbones_have_one_size(width, stages):
-    with pytest.raises(ConfigError, match="resnet18.*got mobilenetv3_small_050"):
+    with pytest.raises(ConfigError, match=r"resnet18.*got mobilenetv3_small_050"):
         make_backbone("mobilenetv3_small_050", "group", width, stages)
 
 
