@@ -64,7 +64,7 @@ def choose_episodes(
         return fitted, held_out, "the run's own: judged on episodes that it held out"
     if len(wanted) < 3:
         raise StoreError(f"the probe needs 3 episodes or more, to fit to and to judge on; got {len(wanted)}.")
-    train, val = split(len(wanted), HELD_OUT, seed)
+    train, val = split(wanted, HELD_OUT, seed)
     seen = set(training.get("train_episodes", ())) & {wanted[i] for i in val}
     why = "some of which the policy was trained on" if seen else "none of which the policy was trained on"
     told = f"not the run's own, which is not to be had here: judged on {len(val)} episodes drawn by the seed, {why}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from robot_learning.contract import Contract
 from robot_learning.data.cache import TrainingCache, Windows
-from robot_learning.data.store import Store
+from robot_learning.data.store import Episode, Store
 from robot_learning.errors import ConfigError, StoreError
 from robot_learning.policies import presets
 from robot_learning.policies.encode import Encoding
@@ -87,11 +87,22 @@ def choose_view(contract: Contract, config: TrainConfig) -> View:
     )
 
 
-def split(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Numbers of `count` episodes to train on and to hold out: at least one of each, if there are two."""
+def family(episode: Episode) -> Hashable:
+    """What an episode has in common with its mirror image alone: to learn from one is to know the other."""
+    made = episode.metadata.get("provenance") or {}
+    original = made.get("mirror_image_of", made.get("source_episode"))
+    return episode.id if original is None else (made.get("source"), original)
+
+
+def split(families: Sequence[Hashable], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of the episodes to train on and to hold out, by families: at least one of each, if there are two."""
+    known = list(dict.fromkeys(families))
+    count = len(known)
     held_out = min(max(1, round(count * fraction)), count - 1) if fraction else 0
     order = np.random.default_rng((seed, count)).permutation(count)
-    return sorted(order[held_out:].tolist()), sorted(order[:held_out].tolist())
+    away = {known[i] for i in order[:held_out]}
+    numbers = range(len(families))
+    return [i for i in numbers if families[i] not in away], [i for i in numbers if families[i] in away]
 
 
 def prepare(config: TrainConfig, progress: bool = True) -> Dataset:
@@ -100,7 +111,8 @@ def prepare(config: TrainConfig, progress: bool = True) -> Dataset:
     ids = choose_episodes(store, config)
     view = choose_view(store.episode(ids[0]).contract, config)
     cache = TrainingCache.build(store, view.features, view.image_size, config.cache, ids, progress)
-    train, held_out = split(len(cache.episode_ids), config.val_fraction, config.seed)
+    families = [family(store.episode(name)) for name in cache.episode_ids]
+    train, held_out = split(families, config.val_fraction, config.seed)
     windows = _windows(cache, view, train)
     val_windows = _windows(cache, view, held_out) if held_out else None
     return Dataset(

@@ -10,6 +10,7 @@ from robot_learning.data.replay import ReplaySource
 from robot_learning.data.store import Store
 from robot_learning.data.validation import check
 from robot_learning.errors import StoreError, UnknownName, UserError
+from robot_learning.training.dataset import family
 
 ENDS = np.array([5, 12, 20])
 
@@ -245,6 +246,8 @@ def test_mirror_images_follow_the_episodes_and_say_of_which_they_are(tmp_path):
     x, y = arrays["state"][5:12, 2:4].astype(np.float64).T
     assert np.array_equal(got["block_position"], np.stack([512 - y, 512 - x], 1))
     assert np.array_equal(got["image"][:, 10, 20], arrays["img"][5:12, 95 - 20, 95 - 10])
+    assert [family(e) for e in episodes[:3]] == [family(e) for e in episodes[3:]]  # held out together
+    assert len({family(e) for e in episodes}) == len(ENDS)
     assert run(source, tmp_path / "s", layout="pusht", mirror=True).skipped == 2 * len(ENDS)
 
 

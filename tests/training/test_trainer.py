@@ -138,8 +138,14 @@ def test_validation_uses_held_out_episodes_and_repeats_itself(store, tmp_path):
     assert trainer._validate() == trainer._validate()
 
 
+def test_a_held_out_episode_s_mirror_image_is_held_out_with_it():
+    train, held_out = split(["a", "b", "c", "d", "a", "b", "c", "d"], 0.5, seed=0)
+    assert len(held_out) == len(train) == 4
+    assert {i % 4 for i in train} == set(range(4)) - {i % 4 for i in held_out}
+
+
 def test_the_normaliser_is_fitted_on_training_episodes_only(tmp_path):
-    _, held_out = split(4, 0.5, seed=0)
+    _, held_out = split(range(4), 0.5, seed=0)
 
     def far_away(episode, step, values):
         values["position"] = values["position"] + 100.0 * (episode in held_out)
