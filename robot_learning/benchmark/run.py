@@ -33,7 +33,7 @@ class RunConfig:
         output: folder for everything.
         only: cells to run, as `preset/task`, `preset` or `task`, `*` for any; empty: all.
         presets: instead of the suite's.
-        minutes: of training for each cell, instead of the suite's budget.
+        minutes: of training for each cell, instead of the suite's budget; only on a machine that does nothing else.
         workers: cells side by side.
         source: the file or folder that a suite's demonstrations are imported from.
         stores: folder of the stores of demonstrations; None: in `output`.

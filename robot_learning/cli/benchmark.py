@@ -29,7 +29,7 @@ class BenchmarkConfig:
         list: Show the suites and end.
         only: Cells to run, as preset/task, preset or task; * stands for anything.
         presets: Policies to run instead of the suite's; results of others in --output stay in the table.
-        minutes: Minutes of training for each cell, instead of the suite's budget.
+        minutes: Minutes of training for each cell, instead of the suite's budget; where nothing else runs meanwhile.
         workers: Cells side by side, with one thread each.
         source: File or folder of the demonstrations that the suite imports.
         stores: Folder of the stores of demonstrations, where suites are to share them [default: in --output].
