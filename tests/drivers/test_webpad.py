@@ -34,8 +34,13 @@ class Browser:
         usual = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
         sent = {**usual, **{name.replace("_", "-"): value for name, value in headers.items()}}
         sent = {name: value for name, value in sent.items() if value is not None}
-        self.connection.request("POST", path, body, sent)
-        answer = self.connection.getresponse()
+        try:
+            self.connection.request("POST", path, body, sent)
+            answer = self.connection.getresponse()
+        except ConnectionError:  # closed after a silence, such as a stall of the machine; browsers ask again, too
+            self.connection.close()
+            self.connection.request("POST", path, body, sent)
+            answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read())
 
     def say(self, **content):

@@ -124,8 +124,9 @@ class Arm:
         self.until_it_stands()
 
     def until_it_stands(self) -> None:
-        """At rest, and still there some states later."""
-        self._graph.until(lambda: self.speed < 0.005)
+        """At rest for some states, and still there some later."""
+        # More than one: a joint that turns about is slow for a moment, too.
+        self._graph.until(lambda: all(np.abs(s.velocity).max() < 0.005 for s in self.states[-20:]))
         stands = messages.stamp_of(self.states[-1])
         self._graph.until(lambda: messages.stamp_of(self.poses[-1]) >= stands)
         there, count = self.position, len(self.poses)
