@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from robot_learning.clock import NS_PER_S
 from robot_learning.contract import Contract, Feature, StreamSpec
+from robot_learning.data import layouts
 from robot_learning.data.edits import edit
 from robot_learning.data.lerobot_layout import is_dataset
 from robot_learning.data.sample import Sample
@@ -108,8 +109,7 @@ def import_dataset(
             f"there is nothing at {path}; "
             "give a replay buffer (a zarr directory), a LeRobot dataset (a folder) or a robomimic .hdf5 file."
         )
-    if mirror and layout is None:
-        raise UserError("mirror images need a layout that knows its task's symmetry: --layout pusht.")
+    mirrored = layouts.mirror(layout) if mirror else None
     data: Source
     if is_dataset(path):
         from robot_learning.data.lerobot import LeRobotSource
@@ -120,7 +120,7 @@ def import_dataset(
     elif path.is_dir():
         from robot_learning.data.replay import ReplaySource
 
-        data = ReplaySource(path, layout, rate_hz, robot, task, mirror)
+        data = ReplaySource(path, layout, rate_hz, robot, task, mirrored)
     else:
         from robot_learning.data.robomimic import RobomimicSource
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from robot_learning.contract import Contract, Feature, StreamSpec
-from robot_learning.errors import unknown_name
+from robot_learning.errors import UserError, unknown_name
+
+Mirror = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]  # an episode's streams to its mirror image's
 
 PUSHT_RATE_HZ = 10.0
 PUSHT_BOARD_PX = 512.0
@@ -124,7 +126,7 @@ class Layout:
     parts: Mapping[str, tuple[str, ...]]
     task: str = ""
     optional: frozenset[str] = field(default=frozenset())
-    mirrored: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None
+    mirrored: Mirror | None = None
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -149,3 +151,11 @@ def layout(name: str) -> Layout:
     if name not in LAYOUTS:
         raise unknown_name("layout", name, LAYOUTS)
     return LAYOUTS[name]
+
+
+def mirror(name: str | None) -> Mirror:
+    """What makes mirror images in the layout called `name`; UnknownName, or UserError where there is no such thing."""
+    if name is None or (mirrored := layout(name).mirrored) is None:
+        able = " or ".join(sorted(key for key, one in LAYOUTS.items() if one.mirrored is not None))
+        raise UserError(f"mirror images need a layout that knows its task's symmetry: --layout {able}; got {name}.")
+    return mirrored

@@ -6,14 +6,13 @@ meta/episode_ends   (E,) where each ends
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import zarr
 
 from robot_learning.data.importers import SourceEpisode, is_image, plain_contract, require_rate
-from robot_learning.data.layouts import LAYOUTS
+from robot_learning.data.layouts import Mirror
 from robot_learning.data.layouts import layout as layout_called
 from robot_learning.errors import UserError
 
@@ -22,10 +21,15 @@ class ReplaySource:
     """A replay buffer as a :class:`robot_learning.data.importers.Source`; see `import_dataset` for the arguments."""
 
     def __init__(
-        self, path: Path, layout: str | None, rate_hz: float | None, robot: str, task: str, mirror: bool = False
+        self,
+        path: Path,
+        layout: str | None,
+        rate_hz: float | None,
+        robot: str,
+        task: str,
+        mirrored: Mirror | None = None,
     ) -> None:
-        self._path = path
-        self._mirrored = _mirror(layout) if mirror else None
+        self._path, self._mirrored = path, mirrored
         self.notes: list[str] = []
         self._arrays, self._ends = self._open()
         if layout is not None:
@@ -153,16 +157,6 @@ class ReplaySource:
 
     def _keys(self) -> str:
         return ", ".join(sorted(self._arrays))
-
-
-def _mirror(name: str | None) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
-    """What makes mirror images in this layout, or UserError."""
-    able = sorted(key for key, one in LAYOUTS.items() if one.mirrored is not None)
-    if name is None or (mirrored := layout_called(name).mirrored) is None:
-        raise UserError(
-            f"mirror images need a layout that knows its task's symmetry: --layout {' or '.join(able)}; got {name}."
-        )
-    return mirrored
 
 
 def _integral(values: np.ndarray) -> bool:

@@ -145,8 +145,8 @@ class _Run:
 
     def execute(self, actions: np.ndarray) -> None:
         """Take the actions (Ta, Da), or those until the episode's end."""
-        for left, action in zip(reversed(range(len(actions))), actions, strict=True):
-            self._env.watching = left < self._watched  # the next chunk sees no earlier frames
+        for number, action in enumerate(actions, start=1):
+            self._env.watching = len(actions) - number < self._watched  # the next chunk sees no earlier frames
             try:
                 _, _, terminated, truncated, info = self._env.step(action)
             except SafetyError as error:  # the gate's refusal is the policy's failure, not ours
