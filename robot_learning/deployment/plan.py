@@ -146,12 +146,14 @@ class _Plan:
 
     def _simulator(self) -> list[Process]:
         """What speaks a robot's own protocol in its place, for rigs that ask for it."""
-        if self.rig.franka is None or self.rig.franka.simulator is None:
+        franka = self.rig.franka
+        if franka is None or franka.simulator is None:
             return []
         return [
             Process(
                 "simulator", "simulator", "simulated_franka", "robot_learning.drivers.franka.simulate",
-                arguments=("--simulator", self.rig.franka.simulator), restart="never", ready=SIMULATOR_READY,
+                arguments=("--simulator", franka.simulator, "--timing", franka.simulator_timing),
+                restart="never", ready=SIMULATOR_READY,
             )
         ]  # fmt: skip
 

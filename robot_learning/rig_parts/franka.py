@@ -154,6 +154,8 @@ class FrankaConfig(Frozen):
         torque_step_max_nm: per millisecond, each joint; the robot's own limit is 1.
         connect_timeout_s: how long to wait for the robot.
         simulator: a simulated robot that `robot-learning up` starts at `address`; for tests and rehearsals.
+        simulator_timing: `enforced` stops a motion whose commands come late, as a robot does; `ignored` lets it go on,
+            for a computer that is too slow or too busy for 1 kHz.
     """
 
     model: Literal["fr3", "panda"]
@@ -170,6 +172,7 @@ class FrankaConfig(Frozen):
     torque_step_max_nm: Annotated[float, Field(gt=0, le=1)] = 0.5
     connect_timeout_s: Positive = 10.0
     simulator: Literal["franka-sim", "franky-sim"] | None = None
+    simulator_timing: Literal["enforced", "ignored"] = "enforced"
 
     @model_validator(mode="after")
     def _check(self) -> FrankaConfig:
@@ -178,6 +181,8 @@ class FrankaConfig(Frozen):
                 f"preset: there is no '{self.preset}'{closest(self.preset, self.all_presets)} "
                 f"Known: {', '.join(sorted(self.all_presets))}"
             )
+        if self.simulator is None and self.simulator_timing == "ignored":
+            raise ValueError("simulator_timing: a robot's timing can't be ignored, only a simulator's; remove the line.")
         if abs(math.hypot(*self.flange_to_tool_quaternion_wxyz) - 1) > 1e-3:
             raise ValueError(
                 f"flange_to_tool_quaternion_wxyz must have length 1: {list(self.flange_to_tool_quaternion_wxyz)}"

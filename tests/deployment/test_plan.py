@@ -56,7 +56,7 @@ def test_a_rig_against_a_simulated_franka_starts_that_first_and_waits_for_it():
     rig = "sim_fr3_franka_sim"
     assert names("collect", rig, store="s") == ["simulator", "robot", "front", "recorder", "teleop"]
     simulator = one("simulator", "collect", rig, store="s")
-    assert simulator.arguments == ("--simulator", "franka-sim")
+    assert simulator.arguments == ("--simulator", "franka-sim", "--timing", "enforced")
     assert simulator.ready is not None
     assert "simulator" not in names("collect", "fr3_two_realsense", store="s")
 

@@ -32,6 +32,7 @@ def twin(tmp_path):
     content["cameras"]["front"]["file"] = str(recording)
     content["rehearsal"]["duration_s"] = 3.0
     # The machine may be busy: this is about the chain, not about its timing.
+    content["franka"]["simulator_timing"] = "ignored"
     content["watchdog"]["timeout_s"] = content["limits"]["command_age_max_s"] = 1.0
     for how in content["policy"]["alignment"].values():
         how["max_age_s"] = 1.0
