@@ -51,7 +51,7 @@ class Simulator:
         name: `franka-sim` enforces communication and motion limits, `franky-sim` moves a hand in its physics.
         wait_s: for another one of this machine to end.
         log: called with each line that it prints.
-        timing: `ignored` lets franka-sim go on with a motion whose commands come late; limits are enforced all the same.
+        timing: `ignored` lets franka-sim go on with a motion whose commands come late; its limits stay enforced.
     """
 
     address = "127.0.0.1"
@@ -141,9 +141,7 @@ def _command(name: Name, timing: Timing) -> tuple[list[str], dict[str, str]]:
     if not models:
         raise DeploymentError(f"there is no FR3 model in {folder}; make it anew with `make hardware`.")
     limits = ["--enforce-motion-limits"] + ["--enforce-comm-constraints"] * (timing == "enforced")
-    return [str(folder / "bin" / "run-franka-sim-server"), *limits], env | {
-        "FR3_MJCF": str(_model(models[0]))
-    }
+    return [str(folder / "bin" / "run-franka-sim-server"), *limits], env | {"FR3_MJCF": str(_model(models[0]))}
 
 
 def _model(original: Path) -> Path:

@@ -140,6 +140,7 @@ def probe(config: ProbeConfig) -> dict[str, Any]:
     from robot_learning.evaluation.probe_report import write_report
     from robot_learning.output import prepare_folder
     from robot_learning.policies import checkpoint, registry
+    from robot_learning.training.dataset import family
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("there is no CUDA device for --device cuda; choose --device cpu.")
@@ -150,7 +151,7 @@ def probe(config: ProbeConfig) -> dict[str, Any]:
     path = _store(record, config)
     store = Store.open(path)
     train_ids, val_ids, told = choose_episodes(
-        [e.id for e in store.episodes()], record["training"], config.episodes, config.seed
+        {e.id: family(e) for e in store.episodes()}, record["training"], config.episodes, config.seed
     )
     theirs = store.episode(train_ids[0]).contract
     view = policy.view

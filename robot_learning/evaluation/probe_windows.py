@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,12 @@ class Sample:
 
 
 def choose_episodes(
-    there: list[str], training: Mapping[str, Any], named: tuple[str, ...], seed: int
+    there: Mapping[str, Hashable], training: Mapping[str, Any], named: tuple[str, ...], seed: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """Ids of the episodes to fit to and to judge on, and where this split comes from.
 
     Args:
-        there: ids in the store.
+        there: ids in the store, and each one's family, of which no part is judged on where another is fitted to.
         training: what the checkpoint says of its run.
         named: those to use; empty: all.
         seed: of a split of our own.
@@ -55,17 +55,20 @@ def choose_episodes(
 
     for name in named:
         if name not in there:
-            raise unknown_name("episode", name, there)
-    wanted = [i for i in there if i in named] if named else there
+            raise unknown_name("episode", name, list(there))
+    wanted = [i for i in there if i in named or not named]
     fitted, held_out = (
         tuple(i for i in wanted if i in training.get(key, ())) for key in ("train_episodes", "val_episodes")
     )
     if len(fitted) > 1 and held_out:
         return fitted, held_out, "the run's own: judged on episodes that it held out"
-    if len(wanted) < 3:
-        raise StoreError(f"the probe needs 3 episodes or more, to fit to and to judge on; got {len(wanted)}.")
-    train, val = split(wanted, HELD_OUT, seed)
-    seen = set(training.get("train_episodes", ())) & {wanted[i] for i in val}
+    families = [there[i] for i in wanted]
+    if (count := len(set(families))) < 3:
+        raise StoreError(
+            f"the probe needs 3 episodes or more, mirror images aside, to fit to and to judge on; got {count}."
+        )
+    train, val = split(families, HELD_OUT, seed)
+    seen = {there.get(i) for i in training.get("train_episodes", ())} & {families[i] for i in val}
     why = "some of which the policy was trained on" if seen else "none of which the policy was trained on"
     told = f"not the run's own, which is not to be had here: judged on {len(val)} episodes drawn by the seed, {why}"
     return tuple(wanted[i] for i in train), tuple(wanted[i] for i in val), told

@@ -182,7 +182,7 @@ class FrankaConfig(Frozen):
                 f"Known: {', '.join(sorted(self.all_presets))}"
             )
         if self.simulator is None and self.simulator_timing == "ignored":
-            raise ValueError("simulator_timing: a robot's timing can't be ignored, only a simulator's; remove the line.")
+            raise ValueError("simulator_timing: only a simulator's timing can be ignored, no robot's; remove the line.")
         if abs(math.hypot(*self.flange_to_tool_quaternion_wxyz) - 1) > 1e-3:
             raise ValueError(
                 f"flange_to_tool_quaternion_wxyz must have length 1: {list(self.flange_to_tool_quaternion_wxyz)}"

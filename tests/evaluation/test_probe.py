@@ -107,20 +107,31 @@ def test_the_strength_is_chosen_on_rows_apart():
 
 def test_the_run_s_own_split_is_kept_and_another_said_aloud():
     run = {"train_episodes": ["a", "b", "c"], "val_episodes": ["d"]}
-    there = ["a", "b", "c", "d", "e"]
+    there = {i: i for i in "abcde"}
     assert choose_episodes(there, run, (), 0) == (
         ("a", "b", "c"), ("d",), "the run's own: judged on episodes that it held out",
     )  # fmt: skip
     assert choose_episodes(there, run, ("d", "c", "b"), 0)[:2] == (("b", "c"), ("d",))
-    train, val, told = choose_episodes(["x", "y", "z"], run, (), 0)
+    train, val, told = choose_episodes({i: i for i in "xyz"}, run, (), 0)
     assert sorted(train + val) == ["x", "y", "z"]
     assert "not the run's own" in told
     assert "none of which the policy was trained on" in told
-    assert "some of which the policy was trained on" in choose_episodes(["a", "b", "c"], run, (), 0)[2]
+    assert "some of which the policy was trained on" in choose_episodes({i: i for i in "abc"}, run, (), 0)[2]
     with pytest.raises(UnknownName, match="unknown episode 'dd'; did you mean 'd'"):
         choose_episodes(there, run, ("dd",), 0)
     with pytest.raises(StoreError, match=r"3 episodes or more.*got 2"):
-        choose_episodes(["x", "y"], run, (), 0)
+        choose_episodes({i: i for i in "xy"}, run, (), 0)
+
+
+def test_an_episode_and_its_mirror_image_are_on_the_same_side_of_a_split_and_seen_together():
+    families = {"a": 1, "b": 2, "c": 3, "a2": 1, "b2": 2, "c2": 3}
+    train, val, told = choose_episodes(families, {"train_episodes": ["a", "b", "c"]}, ("a2", "b2", "c2"), 0)
+    assert "some of which the policy was trained on" in told
+    train, val, told = choose_episodes(families, {}, (), 0)
+    assert {families[i] for i in train}.isdisjoint(families[i] for i in val)
+    assert len(val) == 2
+    with pytest.raises(StoreError, match=r"3 episodes or more, mirror images aside.*got 1"):
+        choose_episodes(families, {}, ("a", "a2"), 0)
 
 
 def test_a_table_shows_the_first_and_the_last_step():
