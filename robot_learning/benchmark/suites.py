@@ -128,6 +128,7 @@ _STATE = (
 )
 _IMAGE = ("diffusion_unet_image_cpu", "beso_image_small", "act_image_small", "act_jepa_image_small")
 _ACT_AND_JEPA = (("act_jepa_state_small", "act_state_small"),)
+_ACT_AND_JEPA_IMAGE = (("act_jepa_image_small", "act_image_small"),)
 
 
 def _metaworld(cameras: bool) -> tuple[Task, ...]:
@@ -172,6 +173,7 @@ SUITES = (
         kind="image",
         episodes=100,
         minutes=60,
+        compare=_ACT_AND_JEPA_IMAGE,
     ),
     Suite(
         "metaworld-state",
@@ -190,6 +192,7 @@ SUITES = (
         kind="image",
         steps=_METAWORLD_STEPS,
         options=("--val-fraction", "0.08"),
+        compare=_ACT_AND_JEPA_IMAGE,
     ),
 )
 
