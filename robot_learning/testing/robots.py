@@ -20,6 +20,7 @@ from robot_learning.rig import Rig
 
 _PATIENCE_S = 30.0
 _REST = 0.02  # [rad/s] or [m/s]
+_REST_STATES = 10
 
 
 @dataclass
@@ -89,7 +90,7 @@ class RobotKit:
         stopper.start()
         stopper.join(5)
         assert not stopper.is_alive(), "stop() waits for something"
-        running.until(lambda: running.speed() < _REST)
+        running.until(running.rests)
         rest = running.place(station.robot.observe())
         time.sleep(0.3)
         assert abs(running.place(station.robot.observe()) - rest) < station.settled
@@ -100,7 +101,7 @@ class RobotKit:
         running = _Running(station)
         running.activate()
         running.gate.stop()
-        running.until(lambda: running.speed() < _REST)
+        running.until(running.rests)
         running.gate.reset()
         running.activate()
         goal = running.go()
@@ -179,6 +180,11 @@ class _Running:
         """How far it is from a target, along the station's step."""
         assert isinstance(goal, EeTarget | JointTarget)
         return abs(self.place(self.robot.observe()) - float(goal.position[self.station.step[0]]))
+
+    def rests(self) -> bool:
+        """Whether it has been slow for a while: where the computer is busy, a robot may brake in jerks."""
+        last = self.states[-_REST_STATES:]
+        return len(last) == _REST_STATES and all(np.abs(state.joint_velocity).max() < _REST for state in last)
 
     def speed(self) -> float:
         """Of the fastest joint."""

@@ -1,7 +1,7 @@
-"""Runs in LeRobot's environment: `FOLDER OUT.npz OPTIONS` makes a random policy and says what it predicts.
+"""Runs in LeRobot's environment: `FOLDER CASES` makes random policies FOLDER/0, ...; FOLDER/0.npz has what it predicts.
 
-OPTIONS, a JSON object: `type`, `cameras` (names), `environment` (whether there is such a state), `normalization` (type
-of feature to mode), all else as LeRobot's configuration has it.
+CASES, a JSON list of objects: `type`, `cameras` (names), `environment` (whether there is such a state),
+`normalization` (type of feature to mode), all else as LeRobot's configuration has it.
 """
 
 import json
@@ -81,8 +81,7 @@ def act_style(policy, batch, actions, padded):
     return style
 
 
-def main(folder, out, options):
-    options = json.loads(options)
+def make(folder, out, options):
     kind, cameras = options.pop("type", "diffusion"), options.pop("cameras", [])
     modes = {"STATE": "MIN_MAX", "ENV": "MIN_MAX", "ACTION": "MIN_MAX", "VISUAL": "MEAN_STD"}
     modes |= options.pop("normalization", {})
@@ -135,4 +134,5 @@ def main(folder, out, options):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for number, case in enumerate(json.loads(sys.argv[2])):
+        make(f"{sys.argv[1]}/{number}", f"{sys.argv[1]}/{number}.npz", case)

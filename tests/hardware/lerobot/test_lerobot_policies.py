@@ -13,15 +13,47 @@ TWO = {"cameras": ["wrist", "top"]}
 STANDARD = {"STATE": "MEAN_STD", "ENV": "MEAN_STD", "ACTION": "MEAN_STD"}
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
+DIFFUSION = [
+    {},
+    {"use_film_scale_modulation": False, "prediction_type": "sample", "horizon": 8, "n_action_steps": 4},
+    {"normalization": STANDARD, "clip_sample": False},
+    {"noise_scheduler_type": "DDPM", "num_train_timesteps": 10, "num_inference_steps": None},
+    {**TWO, "environment": False, "crop_shape": [65, 76]},
+    {
+        **TWO,
+        "use_group_norm": False,
+        "use_separate_rgb_encoder_per_camera": True,
+        "horizon": 8,
+        "n_action_steps": 4,
+    },
+    {"cameras": ["top"], "normalization": {"VISUAL": "MIN_MAX"}, "vision_backbone": "resnet34"},
+]
+ACT = [
+    {"use_vae": False},
+    {"normalization": STANDARD, "n_decoder_layers": 2},
+    {**TWO, "environment": False, "normalization": STANDARD},
+    {**TWO, "normalization": {"VISUAL": "MIN_MAX", "STATE": "IDENTITY", "ACTION": "MEAN_STD"}},
+    {"type": "act published", "cameras": ["top"], "environment": False, "normalization": STANDARD, "dropout": 0.0},
+]
+CASES = [*DIFFUSION, *({"type": "act"} | options for options in ACT)]
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory, run_lerobot):
+    """What LeRobot makes of all cases, in one process: most of the time goes into importing it."""
+    folder = tmp_path_factory.mktemp("theirs")
+    run_lerobot("lerobot_policies.py", folder, json.dumps(CASES))
+    return folder
+
 
 @pytest.fixture
-def imported(tmp_path, run_lerobot):
-    """What LeRobot made and said of it, and the same as a policy of ours."""
+def imported(theirs, tmp_path):
+    """What LeRobot said of a policy of its, and the same as a policy of ours."""
 
     def make(options):
-        run_lerobot("lerobot_policies.py", tmp_path / "theirs", tmp_path / "told.npz", json.dumps(options))
-        made = import_checkpoint(tmp_path / "theirs", tmp_path / "ours", rate_hz=10)
-        return dict(np.load(tmp_path / "told.npz")), checkpoint.load(made.path)
+        number = CASES.index(options)
+        made = import_checkpoint(theirs / str(number), tmp_path / "ours", rate_hz=10)
+        return dict(np.load(theirs / f"{number}.npz")), checkpoint.load(made.path)
 
     return make
 
@@ -33,24 +65,7 @@ def observed(told, time):
     return {short[key]: torch.from_numpy(told[key] if time else told[key][:, None]) for key in keys}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"use_film_scale_modulation": False, "prediction_type": "sample", "horizon": 8, "n_action_steps": 4},
-        {"normalization": STANDARD, "clip_sample": False},
-        {"noise_scheduler_type": "DDPM", "num_train_timesteps": 10, "num_inference_steps": None},
-        {**TWO, "environment": False, "crop_shape": [65, 76]},
-        {
-            **TWO,
-            "use_group_norm": False,
-            "use_separate_rgb_encoder_per_camera": True,
-            "horizon": 8,
-            "n_action_steps": 4,
-        },
-        {"cameras": ["top"], "normalization": {"VISUAL": "MIN_MAX"}, "vision_backbone": "resnet34"},
-    ],
-)
+@pytest.mark.parametrize("options", DIFFUSION)
 def test_an_imported_diffusion_policy_predicts_the_same(imported, options):
     told, policy = imported(options)
     observation = observed(told, time=True)
@@ -63,16 +78,7 @@ def test_an_imported_diffusion_policy_predicts_the_same(imported, options):
         assert np.abs(policy.predict(dark, torch.Generator().manual_seed(7)).numpy() - chunk).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"use_vae": False},
-        {"normalization": STANDARD, "n_decoder_layers": 2},
-        {**TWO, "environment": False, "normalization": STANDARD},
-        {**TWO, "normalization": {"VISUAL": "MIN_MAX", "STATE": "IDENTITY", "ACTION": "MEAN_STD"}},
-        {"type": "act published", "cameras": ["top"], "environment": False, "normalization": STANDARD, "dropout": 0.0},
-    ],
-)
+@pytest.mark.parametrize("options", ACT)
 def test_an_imported_act_policy_predicts_the_same(imported, options):
     told, policy = imported({"type": "act"} | options)
     observation = observed(told, time=False)
