@@ -35,7 +35,7 @@ def _pusht() -> Contract:
         return Feature(
             name=name, stream=source or name, role="action" if name == "action" else "observation",
             alignment="nearest" if name == "action" else "previous", max_age_s=1 / PUSHT_RATE_HZ,
-            privileged=name.startswith("block"),
+            privileged=name.startswith(("block", "keypoint")),
         )  # fmt: skip
 
     return Contract(
@@ -67,7 +67,8 @@ PUSHT = _pusht()
 A disc pushes a T-shaped block onto its outline. Frame `board`: a square of 512 pixels, x to the right, y down.
 
 - agent_position, block_position (2,) [px]; block_angle (1,) [rad] in [0, 2 pi).
-- keypoint (9, 2) [px]: points on the block, which Diffusion Policy observes in place of its pose.
+- keypoint (9, 2) [px]: points on the block, which Diffusion Policy observes in place of its pose. Privileged as that is:
+  a policy from images doesn't see them.
 - contacts (1,): contact points during the step. Recorded, not observed.
 - image (96, 96, 3): the board from above.
 - action (2,) [px]: where the disc should go.
