@@ -4,6 +4,7 @@ import pytest
 
 from robot_learning.data.layouts import PUSHT, pusht_mirrored
 from robot_learning.errors import UserError
+from robot_learning.policies.view import choose_observations
 from robot_learning.sim.registry import make
 
 
@@ -126,3 +127,7 @@ def test_the_mirror_image_of_an_episode_is_an_episode():
     assert other_coverage == pytest.approx(coverage, abs=1e-3)
     unlike = np.abs(other["image"].astype(int) - wanted["image"]).max(axis=-1) > 64
     assert unlike.mean() < 0.02  # edges, drawn to the next pixel
+
+
+def test_a_policy_from_images_is_not_told_where_the_block_is():
+    assert choose_observations(PUSHT, None, images=True) == ("agent_position", "image")
