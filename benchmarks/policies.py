@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -63,8 +64,13 @@ BATCHES = {kind: mine["recipe"]["batch_size"] for kind, (mine, _) in ARCHITECTUR
 
 
 def run(*command: str) -> dict[str, float] | None:
-    """What a worker printed last, or None with its complaint on standard error."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    """What a worker printed last, or None with its complaint on standard error.
+
+    A worker says itself how many threads it takes: a number in the environment would hold the side that trains in one
+    process to one core, and leave the other core to the side that loads in another.
+    """
+    surroundings = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=surroundings)
     if done.returncode:
         print(f"\n{' '.join(command[1:3])} failed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         return None
