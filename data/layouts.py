@@ -67,8 +67,8 @@ PUSHT = _pusht()
 A disc pushes a T-shaped block onto its outline. Frame `board`: a square of 512 pixels, x to the right, y down.
 
 - agent_position, block_position (2,) [px]; block_angle (1,) [rad] in [0, 2 pi).
-- keypoint (9, 2) [px]: points on the block, which Diffusion Policy observes in place of its pose. Privileged as that is:
-  a policy from images doesn't see them.
+- keypoint (9, 2) [px]: points on the block, which Diffusion Policy observes in place of its pose. Privileged as that
+  is: a policy from images doesn't see them.
 - contacts (1,): contact points during the step. Recorded, not observed.
 - image (96, 96, 3): the board from above.
 - action (2,) [px]: where the disc should go.
