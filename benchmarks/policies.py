@@ -6,8 +6,9 @@ One table has each preset's training (samples/s, memory) and its inference for o
 Runtime; one core). The other trains one ACT and one Diffusion Policy of ours and of LeRobot's, alternately, each in a
 process of its own, in fp32: first the optimiser's step alone on one core, eager and compiled; then training as users
 run it, from a dataset on disk with all cores: ours in both ways, LeRobot in its quicker one with 0, 1 and 2 loading
-processes (their memory is not counted). Met if a setting of ours trains from disk at least 1.3 times as quickly as
-LeRobot's quickest, with no more memory, and BESO's 3 steps take at most 5 ms (p50, `beso_state_small`, ONNX).
+processes (their memory is not counted), with all threads and with one. Met if a setting of ours trains from disk at
+least 1.3 times as quickly as LeRobot's quickest, with no more memory, and BESO's 3 steps take at most 5 ms (p50,
+`beso_state_small`, ONNX).
 """
 
 from __future__ import annotations
@@ -170,10 +171,10 @@ def main() -> int:
         times = [f"{show(m[b], 'p50_ms')} / {show(m[b], 'p99_ms')}" for b in ("eager", "compile", "onnx")]
         print(f"{name:36}{show(m['train'], 'samples_per_s', 0):>10}{show(m['train'], 'peak_mb', 0):>7}", end="")
         print(f"{'':19}{times[0]:>14}{times[1]:>15}{times[2]:>15}")
-    print(f"\n{'identical architecture and batch':44}{'samples/s':>10}{'MB':>7}{'parameters':>13}")
+    print(f"\n{'identical architecture and batch':50}{'samples/s':>10}{'MB':>7}{'parameters':>13}")
     for kind, found in against.items():
         for label, m in ((f"{kind}, {what}, {name}", m) for what in found for name, m in found[what].items()):
-            print(f"{label:44}{m['samples_per_s']:>10.1f}{m['peak_mb']:>7.0f}{m['parameters']:>13,.0f}")
+            print(f"{label:50}{m['samples_per_s']:>10.1f}{m['peak_mb']:>7.0f}{m['parameters']:>13,.0f}")
     if given.json:
         given.json.write_text(json.dumps({"presets": table, "against": against}, indent=1) + "\n", encoding="utf-8")
 
