@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from robot_learning.errors import ConfigError, UnknownName
-from robot_learning.rig import load_rig, parse_rig, rig_folder
+from robot_learning.rig import load_rig, parse_rig, rig_folder, rig_path
 
 
 @pytest.fixture
@@ -126,3 +126,11 @@ def test_one_device_is_not_two_cameras():
     content = yaml.safe_load((rig_folder() / "fr3_two_realsense.yaml").read_text())
     content["cameras"]["wrist"]["serial"] = content["cameras"]["front"]["serial"]
     assert "two have the serial number 000000000001" in refusal(content)
+
+
+def test_only_a_simulator_s_timing_can_be_ignored():
+    content = yaml.safe_load(rig_path("sim_fr3_franka_sim").read_text())
+    content["franka"]["simulator_timing"] = "ignored"
+    assert parse_rig(content, "rig.yaml").franka.simulator_timing == "ignored"
+    content["franka"]["simulator"] = None
+    assert "only a simulator's timing can be ignored" in refusal(content)
