@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.optimization import SchedulerType, get_scheduler
+from torch import Tensor
 from torch.optim.lr_scheduler import StepLR
 
 from robot_learning.errors import unknown_name
@@ -25,11 +26,37 @@ def check_schedule(name: str) -> None:
         raise unknown_name("schedule", name, names)
 
 
+class Adam(torch.optim.Adam):
+    """torch's fused Adam, for weights and gradients that do not lie row by row, as channels-last convolutions' do not.
+
+    On a CPU torch's copies such gradients, and pairs values wrongly, in silence, where a gradient lies otherwise than
+    its weight (torch 2.13). This one gives it views that lie row by row: no copies, which with a ResNet-18 were half of
+    the optimiser's time, and each value's arithmetic is the same.
+    """
+
+    def _init_group(self, group: dict[str, Any], params: list[Tensor], *lists: list[Tensor]) -> bool:
+        """Fills `params` and lists of their gradients, moments (three kinds, the last may be empty) and step counts."""
+        has_complex = super()._init_group(group, params, *lists)
+        gradients, channels_last = lists[0], [_channels_last(p) for p in params]
+        gradients[:] = [
+            g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+            for g, p in zip(gradients, params, strict=True)
+        ]
+        for tensors in (params, *lists[:-1]):
+            pairs = list(zip(tensors, channels_last, strict=False))
+            tensors[:] = [t.permute(0, 2, 3, 1) if last else t for t, last in pairs]
+        return has_complex
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+
+
 def make_optimizer(policy: Policy, recipe: Recipe) -> torch.optim.Optimizer:
     """Adam or AdamW over the policy's own groups of parameters, those that are trained."""
     groups = policy.parameter_groups(recipe.weight_decay, recipe.encoder_weight_decay)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+    decoupled = recipe.optimizer == "adamw"
+    return Adam(groups, lr=recipe.lr, betas=recipe.betas, fused=True, decoupled_weight_decay=decoupled)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> Any:

@@ -2,13 +2,14 @@
 
 import torch
 
+from robot_learning.training.optimization import Adam
 from robot_learning.training.state import TrainingState
 
 
 def make():
     torch.manual_seed(0)
     model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+    optimizer = Adam(model.parameters(), lr=0.1, fused=True)
     return TrainingState(model, None, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer), None)
 
 

@@ -91,6 +91,31 @@ def test_adam_decays_by_the_gradient_and_adamw_apart_from_it():
     torch.testing.assert_close((before - coupled).abs(), torch.full((3, 4), 1e-3))  # Adam's step, whatever the size
 
 
+@pytest.mark.parametrize("weight_lies", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("gradient_lies", [torch.contiguous_format, torch.channels_last])
+def test_weights_take_the_same_steps_however_they_and_their_gradients_lie(weight_lies, gradient_lies):
+    def after_three_steps(weight_lies, gradient_lies, make):
+        torch.manual_seed(0)
+        model = torch.nn.Conv2d(3, 4, 3).to(memory_format=weight_lies)
+        optimizer = make(model)
+        for k in range(3):
+            model.weight.grad = (torch.randn(4, 3, 3, 3) + k).contiguous(memory_format=gradient_lies)
+            optimizer.step()
+        return model.weight
+
+    def torchs(model):
+        return torch.optim.AdamW(model.parameters(), lr=1e-3, betas=RECIPE.betas, weight_decay=0.5, fused=False)
+
+    def ours(model):
+        model.parameter_groups = lambda weight_decay, _: [{"params": [model.weight], "weight_decay": weight_decay}]
+        return optimization.make_optimizer(model, replace(RECIPE, weight_decay=0.5))
+
+    expected = after_three_steps(torch.contiguous_format, torch.contiguous_format, torchs)
+    weight = after_three_steps(weight_lies, gradient_lies, ours)
+    assert weight.is_contiguous(memory_format=weight_lies)
+    torch.testing.assert_close(weight, expected)
+
+
 def test_a_clipped_gradient_has_the_norm_asked_for(store, tmp_path):
     trainer = Trainer(small(store, tmp_path / "run", grad_clip=0.01, ema="none"), progress=False)
     seen = []
