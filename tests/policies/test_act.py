@@ -10,7 +10,7 @@ from toy_policies import arm_contract, batch, make_policy
 from robot_learning.errors import ConfigError, UserError
 from robot_learning.policies import checkpoint, registry
 from robot_learning.policies.act.config import ActConfig, MapConfig
-from robot_learning.policies.act.cvae import kl_divergence
+from robot_learning.policies.act.cvae import StyleEncoder, kl_divergence
 from robot_learning.policies.act.observe import FeatureMap
 from robot_learning.policies.act.policy import masked_l1
 from robot_learning.policies.act.positions import map_positions, sequence_positions
@@ -32,6 +32,25 @@ def test_the_divergence_is_that_of_torch_s_distributions():
     q = torch.distributions.Normal(mu, (log_variance / 2).exp())
     expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
     torch.testing.assert_close(kl_divergence(mu, log_variance), expected)
+
+
+def test_the_style_is_that_of_whole_layers_written_out():
+    generator = torch.Generator().manual_seed(2)
+    encoder = StyleEncoder(3, 2, replace(ACT, Tp=4, style_layers=2)).double().eval()
+    state, A = (torch.randn(2, n, d, dtype=torch.float64, generator=generator) for n, d in ((1, 3), (4, 2)))
+    real = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+    for b in range(2):
+        seen = 2 + int(real[b].sum())  # what is padded is no token at all
+        x = torch.cat([encoder.cls[0], encoder.state(state[b]), encoder.action(A[b])])[:seen]
+        for layer in encoder.layers:
+            at, attend = x + encoder.positions[:seen], layer.attend
+            weights, biases = attend.in_proj_weight.chunk(3), attend.in_proj_bias.chunk(3)
+            q, k, v = (given @ w.T + c for given, w, c in zip((at, at, x), weights, biases, strict=True))
+            heads = [(q[:, h] @ k[:, h].T / 16**0.5).softmax(-1) @ v[:, h] for h in (slice(16), slice(16, 32))]
+            x = layer.norms[0](x + attend.out_proj(torch.cat(heads, -1)))
+            x = layer.norms[1](x + layer.feed[3](layer.feed[0](x).relu()))
+        expected = encoder.head(x[0])
+        torch.testing.assert_close(torch.cat(encoder(state, A, real), -1)[b], expected)
 
 
 @pytest.mark.parametrize("over_all", [False, True])

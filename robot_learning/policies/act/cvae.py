@@ -30,8 +30,10 @@ class StyleEncoder(nn.Module):
         """(B, 1, Ds), (B, Tp, D) and (B, Tp) bool, False for padding, to mu and log sigma^2, each (B, style_dim)."""
         x = torch.cat([self.cls.expand(len(A), -1, -1), self.state(state), self.action(A)], dim=1)
         padding = torch.cat([torch.zeros_like(real[:, :1]).expand(-1, 2), ~real], dim=1)
-        for layer in self.layers:
+        *layers, last = self.layers
+        for layer in layers:
             x = layer(x, self.positions, padding)
+        x = last(x, self.positions, padding, first=1)  # of the others nothing is read
         mu, log_variance = self.head(x[:, 0]).chunk(2, dim=-1)
         return mu, log_variance
 

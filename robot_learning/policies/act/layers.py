@@ -32,10 +32,10 @@ class EncoderLayer(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(dim) for _ in range(2)])
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, position: Tensor, padding: Tensor | None = None) -> Tensor:
-        """(B, S, d) tokens, (S, d) positions and (B, S) bool, True for padding, to (B, S, d)."""
+    def forward(self, x: Tensor, position: Tensor, padding: Tensor | None = None, first: int | None = None) -> Tensor:
+        """(B, S, d) tokens, (S, d) positions and (B, S) bool, True for padding, to (B, S, d), or to `first` of S."""
         at = x + position
-        x = self.norms[0](x + self.drop(self.attend(at, at, x, padding)))
+        x = self.norms[0](x[:, :first] + self.drop(self.attend(at[:, :first], at, x, padding)))
         return self.norms[1](x + self.drop(self.feed(x)))
 
 
