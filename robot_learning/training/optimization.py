@@ -30,7 +30,7 @@ class Adam(torch.optim.Adam):
     """torch's fused Adam, for weights and gradients that do not lie row by row, as channels-last convolutions' do not.
 
     Where a gradient lies otherwise than its weight, torch's pairs values wrongly on a CPU, in silence (torch 2.13), and
-    refuses on a GPU (pytorch issue 126585). Where both are channels-last, it copies gradients on a CPU: with a ResNet-18
+    refuses on a GPU (pytorch issue 126585). Where both are channels-last, it copies gradients on a CPU: with a ResNet
     half of the optimiser's time. This one gives it views that lie row by row; each value's arithmetic is the same.
     """
 
