@@ -48,7 +48,7 @@ def write_results(config: Any, every: Sequence[Cell], failed: Sequence[Outcome])
 
 
 def _others(output: Path, every: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Of runs of other presets in the same folder, the newest of each task, preset and seed."""
+    """Of runs of other presets and seeds in the same folder, the newest of each task, preset and seed."""
     planned = {(cell.task.name, cell.preset, cell.seed) for cell in every}
     newest: dict[tuple[str, str, int], dict[str, Any]] = {}
     for path in sorted(output.glob(f"cells/*/*/*/{RESULT}")):

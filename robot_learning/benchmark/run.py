@@ -33,6 +33,7 @@ class RunConfig:
         output: folder for everything.
         only: cells to run, as `preset/task`, `preset` or `task`, `*` for any; empty: all.
         presets: instead of the suite's.
+        seeds: of training, instead of the suite's.
         minutes: of training for each cell, instead of the suite's budget; only on a machine that does nothing else.
         workers: cells side by side.
         source: the file or folder that a suite's demonstrations are imported from.
@@ -45,6 +46,7 @@ class RunConfig:
     output: Path
     only: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
     minutes: float | None = None
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     source: Path | None = None
@@ -55,6 +57,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise ConfigError(f"--workers must be at least 1; got {self.workers}.")
+        if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise ConfigError(f"--seeds must be different and at least 0; got {' '.join(map(str, self.seeds))}.")
         if self.minutes is not None and self.minutes <= 0:
             raise ConfigError(f"--minutes must be more than 0; got {self.minutes:g}.")
 
@@ -63,7 +67,7 @@ class RunConfig:
         chosen = suite(self.suite)
         if self.minutes is not None:
             chosen = replace(chosen, minutes=self.minutes, steps=None)
-        return replace(chosen, presets=self.presets) if self.presets else chosen
+        return replace(chosen, presets=self.presets or chosen.presets, seeds=self.seeds or chosen.seeds)
 
     def store(self, task: Task) -> Path:
         """Where a task's demonstrations are."""

@@ -29,6 +29,7 @@ class BenchmarkConfig:
         list: Show the suites and end.
         only: Cells to run, as preset/task, preset or task; * stands for anything.
         presets: Policies to run instead of the suite's; results of others in --output stay in the table.
+        seeds: Training seeds instead of the suite's; results of others in --output stay in the table.
         minutes: Minutes of training for each cell, instead of the suite's budget; where nothing else runs meanwhile.
         workers: Cells side by side, with one thread each.
         source: File or folder of the demonstrations that the suite imports.
@@ -44,6 +45,7 @@ class BenchmarkConfig:
     list: bool = False
     only: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
     minutes: float | None = None
     workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     source: Path | None = None
@@ -76,8 +78,8 @@ def main(arguments: list[str]) -> int:
     output = config.output or Path("outputs/benchmark") / config.suite
     chosen = RunConfig(
         suite=config.suite, output=output.resolve() if config.ray else output, only=config.only,
-        presets=config.presets, minutes=config.minutes, workers=config.workers, source=config.source,
-        stores=config.stores, ray=config.ray, device=config.device,
+        presets=config.presets, seeds=config.seeds, minutes=config.minutes, workers=config.workers,
+        source=config.source, stores=config.stores, ray=config.ray, device=config.device,
     )  # fmt: skip
     results = run(chosen, _say)
     if results["cells"]:

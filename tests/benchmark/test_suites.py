@@ -77,6 +77,14 @@ def test_another_budget_is_another_folder_and_other_evaluation_seeds_only_anothe
     assert cell.result() is None
 
 
+def test_training_seeds_can_be_asked_for(tmp_path):
+    config = RunConfig("smoke", tmp_path, seeds=(1, 2))
+    assert {cell.seed for cell in cells(config.the_suite(), tmp_path)} == {1, 2}
+    for seeds in ((1, 1), (-1,)):
+        with pytest.raises(ConfigError, match=r"--seeds must be different and at least 0; got"):
+            RunConfig("smoke", tmp_path, seeds=seeds)
+
+
 def test_an_import_needs_its_source_before_anything_runs(tmp_path):
     config = RunConfig("pusht-human-state", tmp_path / "out", presets=("mse_state_small",))
     with pytest.raises(UserError, match=r"206 human demonstrations .*--source"):
