@@ -75,6 +75,20 @@ def test_the_loss_is_l1_of_actions_and_latents_without_what_is_padded():
     assert float(loss) == pytest.approx(sum(means))
 
 
+def test_latents_count_as_much_as_is_asked_for_or_not_at_all():
+    policy, given = made(replace(JEPA, latent_weight=0.5))
+    loss, figures = policy.loss(given)
+    assert float(loss) == pytest.approx(float(figures["l1"] + 0.5 * figures["latent_l1"]))
+    policy, given = made(replace(JEPA, latent_weight=0.0))
+    policy.loss(given)[0].backward()
+    assert all(not p.grad.any() for p in policy.predictor.parameters())
+    assert any(p.grad.any() for p in policy.context.parameters())
+    with pytest.raises(ConfigError, match=r"latent_weight is at least 0.*got -1\."):
+        replace(JEPA, latent_weight=-1.0)
+    with pytest.raises(ConfigError, match="pretrain learns nothing else"):
+        replace(JEPA, latent_weight=0.0, pretrain=True)
+
+
 @pytest.mark.parametrize("target", ["state", "image"])
 def test_the_target_sees_the_future_alone_and_the_context_the_present_alone(target):
     policy, given = made(replace(JEPA, target=target), ("joints", "front"), 2)

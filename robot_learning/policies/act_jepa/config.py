@@ -25,6 +25,7 @@ class ActJepaConfig(PolicyConfig):
         predictor_dim, predictor_ffn_dim, predictor_layers: of the predictor.
         decoder_layers: of the action decoder.
         momentum: the target encoder's, from the first to the last step, linear between them.
+        latent_weight: of the latents' loss beside that of the actions; 1 as published, 0 for a comparison without it.
         pretrain: learn latents only; actions are not read and need not be there, and the policy can't act.
         vision: the backbone.
     """
@@ -47,6 +48,7 @@ class ActJepaConfig(PolicyConfig):
     predictor_layers: int = 4
     decoder_layers: int = 1
     momentum: tuple[float, float] = (0.996, 1.0)
+    latent_weight: float = 1.0
     pretrain: bool = False
     vision: MapConfig = field(default_factory=MapConfig)
 
@@ -74,3 +76,8 @@ class ActJepaConfig(PolicyConfig):
             raise ConfigError("future and the numbers of layers are at least 1.")
         if not all(0 <= m <= 1 for m in self.momentum):
             raise ConfigError(f"momentum is two numbers in [0, 1]; got {self.momentum}.")
+        if self.latent_weight < 0 or (self.pretrain and self.latent_weight == 0):
+            raise ConfigError(
+                f"latent_weight is at least 0, and more than 0 where pretrain learns nothing else; got "
+                f"{self.latent_weight:g}."
+            )

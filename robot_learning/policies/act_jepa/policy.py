@@ -53,12 +53,13 @@ class ActJepaPolicy(Policy):
         return self
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """L1 of actions and L1 of latents, equally; what is padded is left out. In pre-training the latter alone."""
+        """L1 of actions and weighted L1 of latents; what is padded is left out. In pre-training the latter alone."""
         context = self.context(batch["observation"])
         real = batch["future_mask"]
         latents = self._target(batch)
-        total = masked_l1(self.predictor(context), latents, real)
-        figures = {"latent_l1": total, "latent_std": spread(latents), "latent_rank": effective_rank(latents[:, 0])}
+        latent_l1 = masked_l1(self.predictor(context), latents, real)
+        total = self.config.latent_weight * latent_l1
+        figures = {"latent_l1": latent_l1, "latent_std": spread(latents), "latent_rank": effective_rank(latents[:, 0])}
         if not self.config.pretrain:
             A = self.act.encode(batch["action"], batch["observation"])
             figures["l1"] = masked_l1(self.decode(context), A, batch["mask"])
