@@ -26,7 +26,7 @@ def write_results(config: Any, every: Sequence[Cell], failed: Sequence[Outcome])
         failed: cells that failed just now.
     """
     suite = config.the_suite()
-    done = [result for cell in every if (result := cell.result()) is not None]
+    done = [result for cell in every if (result := cell.result()) is not None] + _others(config.output, every)
     failures = {outcome.name: outcome.error for outcome in failed}
     missing = [cell.name for cell in every if cell.result() is None and cell.name not in failures]
     results = {
@@ -35,10 +35,10 @@ def write_results(config: Any, every: Sequence[Cell], failed: Sequence[Outcome])
         "about": suite.about,
         **origin(),
         "budget": {"steps": suite.steps, "minutes": suite.minutes},
-        "training_seeds": list(suite.seeds),
+        "training_seeds": sorted({*suite.seeds, *(result["seed"] for result in done)}),
         "evaluation_seeds": [suite.first_seed, suite.first_seed + suite.episodes - 1],
         "compare": [list(names) for names in suite.compare],
-        "cells": [*done, *_others(config.output, every)],
+        "cells": done,
         "failed": failures,
         "missing": missing,
     }

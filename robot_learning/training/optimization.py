@@ -29,9 +29,9 @@ def check_schedule(name: str) -> None:
 class Adam(torch.optim.Adam):
     """torch's fused Adam, for weights and gradients that do not lie row by row, as channels-last convolutions' do not.
 
-    Where a gradient lies otherwise than its weight, torch's pairs values wrongly on a CPU, in silence (torch 2.13), and
-    refuses on a GPU (pytorch issue 126585). Where both are channels-last, it copies gradients on a CPU: with a ResNet
-    half of the optimiser's time. This one gives it views that lie row by row; each value's arithmetic is the same.
+    Where a gradient lies otherwise than its weight, torch's pairs values wrongly on a CPU, in silence (torch 2.13).
+    Where both are channels-last, it copies gradients there: with a ResNet half of the optimiser's time. This one gives
+    it views that lie row by row; each value's arithmetic is the same.
     """
 
     def _init_group(self, group: dict[str, Any], params: list[Tensor], *lists: list[Tensor]) -> bool:
